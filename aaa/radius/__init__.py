@@ -1,0 +1,1 @@
+"""The RADIUS protocol: octets in, values out, values in, octets out."""
