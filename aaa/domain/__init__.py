@@ -1,0 +1,1 @@
+"""The words of access: services, sessions, standings, timelines. Pure values; nothing here reads a clock or a file."""

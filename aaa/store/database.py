@@ -1,0 +1,81 @@
+"""Connections to the database: SQLite (embedded default) or PostgreSQL, behind the same two doors, `write` and `read`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+_READ = "ledgate_read"
+
+
+class BadDatabaseUrl(ValueError):
+    """The database URL cannot be used; the message names the fault but never the password."""
+
+
+class Database:
+    """An open database. One transaction per `with`: committed at its end, rolled back by an exception."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._reader = engine.execution_options(**{_READ: True})
+
+    @property
+    def is_postgresql(self) -> bool:
+        return self.engine.dialect.name == "postgresql"
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A write transaction: `BEGIN IMMEDIATE` on SQLite (its single writer), read committed on PostgreSQL."""
+        with self.engine.begin() as conn:
+            if not self.is_postgresql:
+                conn.execute(_BUMP)
+            yield conn
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read transaction."""
+        with self._reader.begin() as conn:
+            yield conn
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+_BUMP = text("UPDATE feed_counter SET value = value + 1")
+
+
+def open_database(url: str, *, pool_size: int = 5) -> Database:
+    """Open `sqlite:////path` or `postgresql://…` (psycopg 3). Raises BadDatabaseUrl."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise BadDatabaseUrl("the database URL is not of the form sqlite:////path or postgresql://user@host/name") from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        import pysqlite3.dbapi2  # type: ignore[import-untyped]
+
+        if not parsed.database or parsed.database == ":memory:":
+            raise BadDatabaseUrl("sqlite needs a file: an in-memory database cannot be shared by the processes")
+        engine = create_engine(parsed, module=pysqlite3.dbapi2, pool_size=pool_size, connect_args={"timeout": 10.0})
+        event.listen(engine, "connect", _on_sqlite_connect)
+        event.listen(engine, "begin", _on_sqlite_begin)
+    elif backend == "postgresql":
+        engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=pool_size, max_overflow=5, pool_pre_ping=True)
+    else:
+        raise BadDatabaseUrl(f"{backend} is not supported: use sqlite or postgresql")
+    return Database(engine)
+
+
+def _on_sqlite_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver must not begin by itself
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_sqlite_begin(conn: Connection) -> None:
+    conn.exec_driver_sql("BEGIN" if conn.get_execution_options().get(_READ) else "BEGIN IMMEDIATE")

@@ -1,0 +1,193 @@
+"""The access record: one service's credentials and timeline in the very bytes that the replica holds and auth reads. Pure.
+
+Layout, big-endian: header, sealed password, caller-id lock, segments of a fixed size, reasons as JSON. Profiles are named
+by id; a service's own Framed-IP-Address rides in the segment instead, so that services with static addresses share profiles.
+"""
+
+import json
+import struct
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+from aaa.domain.timeline import Cause, Profile, Reason, Segment, Timeline, Verdict
+
+FORMAT: Final = 1
+_HEADER: Final = struct.Struct("!BBQIHHBBq")  # format, flags, service, version, simultaneous use, sealed, caller lock, segments, horizon
+_SEGMENT: Final = struct.Struct("!qqBqIH")  # start, verdict end, verdict, profile, framed ip, reason + 1
+_INSTANT: Final = struct.Struct("!q")
+_MAC_AUTH: Final = 1
+_FRAMED_IP: Final = "Framed-IP-Address"
+
+
+class UnknownFormat(ValueError):
+    """A record was written by another version of the product."""
+
+
+class Step(NamedTuple):
+    """The segment in force as a login needs it. `verdict_end` is in UTC microseconds, 0 if the verdict holds to the horizon;
+    `framed_ip` is an IPv4 address as an integer, 0 for none; `reason` an index for `reasons`, -1 for none."""
+
+    position: int
+    start: int
+    verdict_end: int
+    verdict: int
+    profile: int
+    framed_ip: int
+    reason: int
+
+
+class Entry(NamedTuple):
+    """The head of a record. `caller_lock` is a normalised MAC or empty; `simultaneous_use` 0 means no limit."""
+
+    service_id: int
+    version: int
+    simultaneous_use: int
+    mac_auth: bool
+    sealed: bytes
+    caller_lock: str
+    segments: int
+    horizon: int
+    segments_at: int
+
+
+def profile_id(profile: Profile) -> int:
+    """A profile's name: the first eight octets of the SHA-256 of its canonical JSON, as a signed integer."""
+    return int.from_bytes(sha256(profile_json(profile).encode()).digest()[:8], "big", signed=True)
+
+
+def profile_json(profile: Profile) -> str:
+    """A profile as canonical JSON: `[[name, value], …]`."""
+    return json.dumps(profile, separators=(",", ":"), ensure_ascii=False)
+
+
+def profile_from_json(text: str) -> Profile:
+    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in json.loads(text))
+
+
+def split_address(profile: Profile) -> tuple[Profile, int]:
+    """The profile without a Framed-IP-Address, and that address as an integer (0: there was none)."""
+    for name, value in profile:
+        if name == _FRAMED_IP and isinstance(value, str):
+            first, second, third, fourth = value.split(".")
+            address = int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth)
+            return tuple(pair for pair in profile if pair[0] != _FRAMED_IP), address
+    return profile, 0
+
+
+def join_address(profile: Profile, address: int) -> Profile:
+    """The inverse of `split_address`."""
+    if not address:
+        return profile
+    dotted = ".".join(str(octet) for octet in address.to_bytes(4, "big"))
+    return tuple(sorted((*profile, (_FRAMED_IP, dotted))))
+
+
+def pack(
+    service_id: int,
+    version: int,
+    timeline: Timeline,
+    *,
+    sealed: bytes,
+    simultaneous_use: int = 0,
+    caller_lock: str = "",
+    mac_auth: bool = False,
+) -> tuple[bytes, dict[int, Profile]]:
+    """The record, and the profiles that its segments name."""
+    profiles: dict[int, Profile] = {}
+    reasons: list[Any] = []
+    packed: list[bytes] = []
+    for index, segment in enumerate(timeline.segments):
+        shared, address = split_address(segment.profile)
+        name = profile_id(shared)
+        profiles[name] = shared
+        reason = 0
+        if segment.reason is not None:
+            spelled = [segment.reason.cause.value, segment.reason.scope, segment.reason.figures]
+            if spelled not in reasons:
+                reasons.append(spelled)
+            reason = reasons.index(spelled) + 1
+        end = timeline.verdict_end(index) or 0
+        packed.append(_SEGMENT.pack(segment.start, end, segment.verdict, name, address, reason))
+    lock = caller_lock.encode()
+    header = _HEADER.pack(
+        FORMAT,
+        _MAC_AUTH if mac_auth else 0,
+        service_id,
+        version,
+        simultaneous_use,
+        len(sealed),
+        len(lock),
+        len(packed),
+        timeline.horizon,
+    )
+    tail = json.dumps(reasons, separators=(",", ":"), ensure_ascii=False).encode() if reasons else b""
+    return b"".join((header, sealed, lock, *packed, tail)), profiles
+
+
+def entry(record: bytes) -> Entry:
+    """Decode the head of a record; raises UnknownFormat."""
+    version_of_format, flags, service_id, version, limit, sealed_size, lock_size, count, horizon = _HEADER.unpack_from(record)
+    if version_of_format != FORMAT:
+        raise UnknownFormat(f"access record of format {version_of_format}, this version reads {FORMAT}")
+    lock_at = _HEADER.size + sealed_size
+    segments_at = lock_at + lock_size
+    return Entry(
+        service_id,
+        version,
+        limit,
+        bool(flags & _MAC_AUTH),
+        record[_HEADER.size : lock_at],
+        record[lock_at:segments_at].decode(),
+        count,
+        horizon,
+        segments_at,
+    )
+
+
+def step_at(record: bytes, head: Entry, now: int) -> Step:
+    """The segment that holds `now`; before the first segment the first, past the horizon the last."""
+    low, high, size = 0, head.segments, _SEGMENT.size
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if _INSTANT.unpack_from(record, head.segments_at + middle * size)[0] <= now:
+            low = middle
+        else:
+            high = middle
+    return step(record, head, low)
+
+
+def step(record: bytes, head: Entry, index: int) -> Step:
+    """Segment `index` of a record."""
+    start, end, verdict, profile, address, reason = _SEGMENT.unpack_from(record, head.segments_at + index * _SEGMENT.size)
+    return Step(index, start, end, verdict, profile, address, reason - 1)
+
+
+def reasons(record: bytes, head: Entry) -> list[Reason]:
+    """Every reason that the record's segments refer to."""
+    tail = record[head.segments_at + head.segments * _SEGMENT.size :]
+    if not tail:
+        return []
+    return [
+        Reason(Cause(cause), tuple((name, figure) for name, figure in figures), scope)
+        for cause, scope, figures in json.loads(tail)
+    ]
+
+
+def timeline(record: bytes, profiles: dict[int, Profile]) -> Timeline:
+    """The whole timeline of a record; `profiles` maps the ids it names to what they mean."""
+    head = entry(record)
+    known = reasons(record, head)
+    steps = [step(record, head, index) for index in range(head.segments)]
+    ends = [following.start for following in steps[1:]] + [head.horizon]
+    return Timeline(
+        tuple(
+            Segment(
+                here.start,
+                end,
+                Verdict(here.verdict),
+                join_address(profiles[here.profile], here.framed_ip),
+                known[here.reason] if here.reason >= 0 else None,
+            )
+            for here, end in zip(steps, ends, strict=True)
+        )
+    )

@@ -1,0 +1,373 @@
+"""The tables that access owns. Money lives in `billing.tables`, keyed by the ids here.
+
+Instants are BIGINT, UTC microseconds; amounts are BIGINT minor units; `feed` columns are written with `dialect.feed_mark()` by
+whoever inserts or changes the row, so that the replica can follow.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from aaa.store.dialect import Bytes, FeedMark, Id, feed_mark
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = MetaData(naming_convention=NAMING)
+
+
+def _id() -> Column[int]:
+    return Column("id", Id, primary_key=True)
+
+
+def _feed() -> Column[object]:
+    return Column("feed", FeedMark(), nullable=False, default=feed_mark(), onupdate=feed_mark(), index=True)
+
+
+def _of(name: str, table: str, *, nullable: bool = False, index: bool = True) -> Column[int]:
+    return Column(name, Id, ForeignKey(f"{table}.id"), nullable=nullable, index=index)
+
+
+# --- who is who ------------------------------------------------------------------------------------------------------
+
+visp = Table(
+    "visp",
+    metadata,
+    _id(),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("currency", String(3), nullable=False),
+    Column("timezone", String(64), nullable=False),
+    Column("realm", String(253), unique=True),
+    _feed(),
+)
+
+center = Table("center", metadata, _id(), Column("name", String(64), nullable=False, unique=True))
+reseller = Table("reseller", metadata, _id(), Column("name", String(64), nullable=False, unique=True))
+service_class = Table("class", metadata, _id(), Column("name", String(64), nullable=False, unique=True))
+
+plan = Table(
+    "plan",
+    metadata,
+    _id(),
+    _of("visp_id", "visp"),
+    Column("name", String(64), nullable=False),
+    Column("reply", JSON, nullable=False),  # {attribute: value}
+    UniqueConstraint("visp_id", "name"),
+)
+
+subscriber = Table("subscriber", metadata, _id(), _of("visp_id", "visp"), Column("name", String(200), nullable=False))
+
+account = Table(
+    "account",
+    metadata,
+    _id(),
+    _of("subscriber_id", "subscriber"),
+    _of("visp_id", "visp", index=False),
+    Column("currency", String(3), nullable=False),
+    # the Standing, written by billing (aaa.domain.standing)
+    Column("seq", BigInteger, nullable=False, server_default="0"),
+    Column("debt", BigInteger, nullable=False, server_default="0"),
+    Column("credit", BigInteger, nullable=False, server_default="0"),
+    Column("last_payment_at", BigInteger),
+    Column("debt_since", BigInteger),
+    Column("dues", JSON, nullable=False),  # [[charge id, due at, remaining], …]
+    Column("promise_until", BigInteger),
+    CheckConstraint("debt >= 0 AND credit >= 0 AND (debt = 0 OR credit = 0)", name="one_side"),
+)
+
+service = Table(
+    "service",
+    metadata,
+    _id(),
+    _of("account_id", "account"),
+    _of("visp_id", "visp", index=False),
+    _of("plan_id", "plan", nullable=True),
+    _of("center_id", "center", nullable=True),
+    _of("reseller_id", "reseller", nullable=True),
+    _of("class_id", "class", nullable=True),
+    Column("username", String(253), nullable=False, index=True),
+    Column("password", Bytes, nullable=False),  # sealed as service/password/id
+    Column("static_ip", String(15)),
+    Column("mac", String(17)),
+    Column("mac_auth", Boolean, nullable=False, server_default=text("false")),
+    Column("active_to", BigInteger),
+    UniqueConstraint("visp_id", "username"),
+)
+
+# --- policy ----------------------------------------------------------------------------------------------------------
+
+control = Table(
+    "control",
+    metadata,
+    _id(),
+    Column("kind", String(32), nullable=False),  # DebitControl, FinishRule, …
+    Column("name", String(64), nullable=False),
+    Column("value", JSON, nullable=False),
+    UniqueConstraint("kind", "name"),
+)
+
+param = Table(
+    "param",
+    metadata,
+    _id(),
+    Column("level", String(16), nullable=False),  # server, center, visp, reseller, plan, class, user
+    Column("scope_id", Id, nullable=False, server_default="0"),  # the id on that level; 0 for server
+    Column("name", String(64), nullable=False),
+    Column("value", JSON),
+    Column("status", String(16), nullable=False),
+    UniqueConstraint("level", "scope_id", "name"),
+)
+
+# --- routers ---------------------------------------------------------------------------------------------------------
+
+nas = Table(
+    "nas",
+    metadata,
+    _id(),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("address", String(49), nullable=False),  # an address or a prefix, IPv4 or IPv6
+    Column("identifier", String(253)),
+    Column("secret", Bytes, nullable=False),  # sealed as nas/secret/id
+    Column("previous_secret", Bytes),  # sealed as nas/previous_secret/id; both are good while it is set
+    Column("coa_address", String(45)),  # null: the address the requests came from
+    Column("coa_port", Integer, nullable=False, server_default="3799"),
+    Column("require_message_authenticator", String(4), nullable=False, server_default="auto"),  # yes, no, auto
+    Column("limit_proxy_state", String(4), nullable=False, server_default="auto"),  # yes, no, auto
+    Column("octets", String(6), nullable=False, server_default="rfc"),  # rfc, client
+    Column("coa_session_timeout", String(10), nullable=False, server_default="from_start"),  # from_start, from_now
+    Column("removed", Boolean, nullable=False, server_default=text("false")),
+    _feed(),
+)
+
+nas_contact = Table(
+    "nas_contact",
+    metadata,
+    Column("source", String(45), primary_key=True),
+    Column("identifier", String(253), primary_key=True),  # '' if it sends none
+    _of("nas_id", "nas"),
+    Column("heard_since", BigInteger, nullable=False),  # start of the present unbroken stretch of records
+    Column("heard_at", BigInteger, nullable=False),
+)
+
+# --- access: what RADIUS serves --------------------------------------------------------------------------------------
+
+profile = Table(
+    "profile",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # aaa.store.record.profile_id
+    Column("attributes", Text, nullable=False),  # canonical JSON
+    Column("encoded", Bytes, nullable=False),  # RADIUS attributes, ready to send
+    _feed(),
+)
+
+access = Table(
+    "access",
+    metadata,
+    Column("service_id", Id, ForeignKey("service.id"), primary_key=True, autoincrement=False),
+    Column("visp_id", Id, ForeignKey("visp.id"), nullable=False),
+    Column("username", String(253), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("record", Bytes),  # aaa.store.record; null: the service is gone (tombstone)
+    Column("next_due", BigInteger, index=True),  # when the engine must look again
+    Column("pending_job", Id),  # a mass change that has not reached this service yet
+    _feed(),
+)
+
+timeline_history = Table(
+    "timeline_history",
+    metadata,
+    _id(),
+    _of("service_id", "service", index=False),
+    Column("version", Integer, nullable=False),
+    Column("record", Bytes, nullable=False),
+    Column("replaced_at", BigInteger, nullable=False),
+    _of("event_id", "event", index=False),  # what replaced it
+    UniqueConstraint("service_id", "version"),
+)
+
+event = Table(
+    "event",
+    metadata,
+    _id(),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("actor", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("subject", String(280), nullable=False, index=True),  # service:12, account:7, visp:tehran, …
+    Column("before", JSON),
+    Column("after", JSON),
+)
+
+recompile_request = Table(
+    "recompile_request",
+    metadata,
+    Column("service_id", Id, ForeignKey("service.id"), primary_key=True, autoincrement=False),
+    Column("kind", String(32), nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
+)
+
+job = Table(
+    "job",
+    metadata,
+    _id(),
+    Column("kind", String(32), nullable=False),
+    Column("argument", JSON, nullable=False),
+    Column("cursor", BigInteger, nullable=False, server_default="0"),  # the last id done
+    Column("event_id", Id, ForeignKey("event.id")),
+    Column("created_at", BigInteger, nullable=False),
+    Column("claimed_until", BigInteger, nullable=False, server_default="0"),
+    Column("done_at", BigInteger, index=True),
+)
+
+# --- sessions and usage ----------------------------------------------------------------------------------------------
+
+session = Table(
+    "session",
+    metadata,
+    _id(),
+    Column("key", Bytes, nullable=False),  # digest of source, identifier, Acct-Session-Id, User-Name
+    _of("nas_id", "nas", index=False),
+    Column("source", String(45), nullable=False),
+    Column("identifier", String(253), nullable=False),
+    Column("acct_session_id", String(253), nullable=False),
+    Column("username", String(253), nullable=False),
+    Column("service_id", Id, ForeignKey("service.id")),
+    Column("calling_station_id", String(253), nullable=False, server_default=""),
+    Column("called_station_id", String(253), nullable=False, server_default=""),
+    Column("nas_port_id", String(253), nullable=False, server_default=""),
+    Column("framed_protocol", String(16), nullable=False, server_default=""),  # ppp, or '' on a hotspot
+    Column("framed_ip", String(15)),
+    Column("framed_ipv6", String(49)),
+    Column("delegated_ipv6", String(49)),
+    Column("started_at", BigInteger, nullable=False),  # derived: event time - Session-Time - Delay
+    Column("recorded_at", BigInteger, nullable=False),  # event time of the newest record
+    Column("heard_at", BigInteger, nullable=False),  # when that record reached us
+    Column("seconds", BigInteger, nullable=False, server_default="0"),
+    Column("up", BigInteger, nullable=False, server_default="0"),  # octets from the subscriber
+    Column("down", BigInteger, nullable=False, server_default="0"),  # octets to the subscriber
+    Column("interim", Integer, nullable=False),  # seconds between its interim records
+    Column("closed_at", BigInteger),
+    Column("closed_by", String(16)),  # stop, replaced, reused, nas, stale
+    Column("terminate_cause", Integer),
+    # what it was authorised with (from Class), and what the router was told since
+    Column("version", Integer),
+    Column("applied_profile", BigInteger),
+    Column("applied_ip", BigInteger),
+    Column("applied_verdict", SmallInteger),
+    Column("given_end", BigInteger),  # verdict end given to the router; null: none
+    Column("applied_at", BigInteger),
+    Column("verified_at", BigInteger),
+    _feed(),
+    Index("ix_session_key", "key"),
+    Index(
+        "uq_session_open_key",
+        "key",
+        unique=True,
+        postgresql_where=text("closed_at IS NULL"),
+        sqlite_where=text("closed_at IS NULL"),
+    ),
+    Index(
+        "ix_session_open_service",
+        "service_id",
+        postgresql_where=text("closed_at IS NULL"),
+        sqlite_where=text("closed_at IS NULL"),
+    ),
+    Index("ix_session_service_started", "service_id", "started_at"),
+    Index(
+        "ix_session_open_source",
+        "source",
+        "identifier",
+        postgresql_where=text("closed_at IS NULL"),
+        sqlite_where=text("closed_at IS NULL"),
+    ),
+)
+
+usage_day = Table(
+    "usage_day",
+    metadata,
+    Column("service_id", Id, ForeignKey("service.id"), primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),  # days since 1970-01-01, in the VISP's timezone
+    Column("up", BigInteger, nullable=False),
+    Column("down", BigInteger, nullable=False),
+    Column("seconds", BigInteger, nullable=False),
+)
+
+enforcement = Table(
+    "enforcement",
+    metadata,
+    Column("session_id", Id, ForeignKey("session.id"), primary_key=True, autoincrement=False),
+    _of("service_id", "service", index=False),
+    Column("event_id", Id, ForeignKey("event.id")),
+    Column("wanted_version", Integer, nullable=False),
+    Column("cause", String(32), nullable=False),  # payment, charge, boundary, load, start, …
+    Column("requested_at", BigInteger, nullable=False),
+    Column("not_before", BigInteger, nullable=False, index=True),
+    Column("claimed_until", BigInteger, nullable=False, server_default="0"),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    _feed(),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    _id(),
+    Column("session_id", Id, ForeignKey("session.id"), nullable=False, index=True),
+    Column("event_id", Id, ForeignKey("event.id")),
+    Column("cause", String(32), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False),  # coa, disconnect
+    Column("attributes", Text, nullable=False),  # what was asked, as JSON
+    Column("result", String(16), nullable=False),  # ack, nak, timeout, error
+    Column("error_cause", Integer),
+    Column("sends", Integer, nullable=False),
+    Column("latency", BigInteger),  # microseconds from the commit of the cause to the answer
+)
+
+auth_log = Table(
+    "auth_log",
+    metadata,
+    _id(),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("service_id", Id, index=True),
+    Column("username", String(253), nullable=False),
+    Column("nas_id", Id, nullable=False),
+    Column("calling_station_id", String(253), nullable=False),
+    Column("result", String(8), nullable=False),  # accept, reject
+    Column("cause", String(32), nullable=False),
+    Column("detail", String(500), nullable=False),
+)
+
+# --- the feed --------------------------------------------------------------------------------------------------------
+
+feed_counter = Table(
+    "feed_counter",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("value", BigInteger, nullable=False),  # SQLite only: bumped by every write transaction
+    Column("epoch", String(32), nullable=False),  # renewed by a restore: replicas reload
+)
+
+replica_position = Table(
+    "replica_position",
+    metadata,
+    Column("machine", String(64), primary_key=True),
+    Column("position", Text, nullable=False),  # a pg_snapshot, or the SQLite counter
+    Column("seen_at", BigInteger, nullable=False),
+)
