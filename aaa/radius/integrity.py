@@ -47,7 +47,7 @@ class OversizePacket(ValueError):
 
 @final
 class Secret:
-    """A shared secret with its HMAC-MD5 pads (RFC 2104 section 2). `repr` never shows it; an empty one raises ValueError."""
+    """A shared secret with its HMAC-MD5 pads (RFC 2104 section 2). `repr` hides it; an empty one raises ValueError."""
 
     __slots__ = ("inner", "outer", "value")
 
@@ -85,7 +85,7 @@ def verify_access_request(request: Packet, secret: Secret) -> int:
 
 
 def needs_message_authenticator(request: Packet) -> bool:
-    """Whether the RFCs themselves demand it: Status-Server (RFC 5997 section 3) or EAP-Message (RFC 3579 section 3.1)."""
+    """Whether an RFC demands it: for Status-Server (RFC 5997 section 3) and EAP-Message (RFC 3579 section 3.1)."""
     return request.code == STATUS_SERVER or EAP_MESSAGE in request.first
 
 
@@ -126,11 +126,11 @@ def verify_reply(reply: Packet, request_authenticator: bytes, secret: Secret) ->
 
 
 def access_reply(code: int, request: Packet, secret: Secret, attributes: bytes) -> bytes:
-    """The complete reply to an Access-Request or Status-Server; also a NAS's answer to a CoA or Disconnect (RFC 5176 section 2.3).
+    """The complete reply to an Access-Request or Status-Server, or a NAS's answer to a CoA or Disconnect (RFC 5176).
 
-    Message-Authenticator comes first, then `attributes` (encoded), then every Proxy-State of the request in order (RFC 2865
-    section 5.33). On the accounting port Status-Server is answered with code Accounting-Response (RFC 5997 section 4).
-    Raises OversizePacket.
+    Message-Authenticator comes first, then `attributes` (encoded), then every Proxy-State of the request in order (RFC
+    2865 section 5.33). On the accounting port Status-Server is answered with code Accounting-Response (RFC 5997 section
+    4). Raises OversizePacket.
     """
     if PROXY_STATE in request.first:
         attributes = attributes + _proxy_states(request)

@@ -62,7 +62,7 @@ MAX_VALUE: Final = 253
 class MalformedPacket(Exception):
     """A datagram that is not a RADIUS packet; it must be dropped without an answer.
 
-    `cause` is one of truncated, length, code, attribute-length, attribute-overrun, message-authenticator: fit for a counter.
+    `cause` is fit for a counter: truncated, length, code, attribute-length, attribute-overrun, message-authenticator.
     """
 
     def __init__(self, cause: str) -> None:
@@ -74,8 +74,9 @@ class MalformedPacket(Exception):
 class Packet:
     """One parsed packet. `data` holds exactly the octets that Length covers, `authenticator` 16 of them.
 
-    `first` maps each attribute type to the value that came first, `repeated` holds the later ones as (type, value) in order;
-    together they are every attribute. `ma_offset` is where the 16 octets of Message-Authenticator start in `data`, 0 if absent.
+    `first` maps each attribute type to the value that came first, `repeated` holds the later ones as (type, value) in
+    order; together they are every attribute. `ma_offset` is where the 16 octets of Message-Authenticator start in
+    `data`, 0 if absent.
     """
 
     __slots__ = ("_vendors", "authenticator", "code", "data", "first", "identifier", "ma_offset", "repeated")
@@ -158,9 +159,9 @@ class Packet:
 def parse(data: bytes) -> Packet:
     """Parse one datagram, or raise MalformedPacket (RFC 2865 section 3).
 
-    Octets beyond Length are padding and are ignored; fewer octets than Length, an unknown Code, an attribute whose length is
-    below 2 or runs over the end, and a Message-Authenticator that is repeated or not 18 octets long (RFC 2869 section 5.14)
-    are refused.
+    Octets beyond Length are padding and are ignored. Fewer octets than Length, an unknown Code, an attribute whose
+    length is below 2 or runs over the end, and a Message-Authenticator that is repeated or not 18 octets long (RFC 2869
+    section 5.14) are refused.
     """
     received = len(data)
     if received < HEADER_LENGTH:
@@ -239,7 +240,7 @@ def encode_attribute(kind: int, value: bytes) -> bytes:
 def encode_vendor(vendor: int, kind: int, value: bytes) -> bytes:
     """One sub-attribute inside a Vendor-Specific of its own. Raises ValueError above 247 octets of value."""
     if len(value) > MAX_VALUE - 6:
-        raise ValueError(f"attribute {kind} of vendor {vendor}: {len(value)} octets do not fit, the most is {MAX_VALUE - 6}")
+        raise ValueError(f"attribute {kind} of vendor {vendor}: {len(value)} octets do not fit, the most is 247")
     if kind < 0 or kind > 255:
         raise ValueError(f"attribute type {kind} of vendor {vendor} is not in 0..255")
     return bytes((VENDOR_SPECIFIC, len(value) + 8)) + vendor.to_bytes(4, "big") + bytes((kind, len(value) + 2)) + value
