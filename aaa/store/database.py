@@ -55,7 +55,7 @@ def open_database(url: str, *, pool_size: int = 5) -> Database:
         raise BadDatabaseUrl("the database URL is not of the form sqlite:////path or postgresql://user@host/name") from None
     backend = parsed.get_backend_name()
     if backend == "sqlite":
-        import pysqlite3.dbapi2  # type: ignore[import-untyped]
+        import pysqlite3.dbapi2
 
         if not parsed.database or parsed.database == ":memory:":
             raise BadDatabaseUrl("sqlite needs a file: an in-memory database cannot be shared by the processes")

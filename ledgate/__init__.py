@@ -1,0 +1,1 @@
+"""Ledgate: the composition root. Command line, settings, supervisor, migrations, demo."""

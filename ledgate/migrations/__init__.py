@@ -1,0 +1,1 @@
+"""Alembic migrations. A landed one is never edited."""
