@@ -24,9 +24,9 @@ from aaa.radius.packet import (
 
 try:
     # Part of CPython, though private: it leaves out OpenSSL's costly algorithm look-up.
-    from _md5 import md5  # type: ignore[import-not-found]
+    from _md5 import md5 as md5  # type: ignore[import-not-found]
 except ImportError:
-    from hashlib import md5
+    from hashlib import md5 as md5
 
 MA_ABSENT: Final = 0
 MA_VALID: Final = 1
