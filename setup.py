@@ -5,6 +5,7 @@ With LEDGATE_COMPILE=1 the hot modules that exist are compiled by mypyc; without
 
 import os
 from pathlib import Path
+from typing import Any
 
 from setuptools import setup
 
@@ -18,7 +19,7 @@ HOT_MODULES = [
 ]
 
 
-def compiled_modules() -> list:  # type: ignore[type-arg]
+def compiled_modules() -> list[Any]:
     """The extension modules to build: none unless LEDGATE_COMPILE=1."""
     if os.environ.get("LEDGATE_COMPILE") != "1":
         return []

@@ -14,7 +14,7 @@ from tests import postgresql
 
 pytest_plugins = ["pytester", "tests.strictness"]
 
-# Shared cores make single examples slow at times. CI tries the same examples every time; a developer's run looks for new ones.
+# Shared cores make single examples slow at times. CI tries the same examples every time; other runs look for new ones.
 hypothesis.settings.register_profile("ledgate", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 hypothesis.settings.load_profile("ledgate")
 
@@ -63,7 +63,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 @pytest.fixture
 def shifted_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """`shifted_clock(seconds)`: every `ledgate` process started from now on has its clock that much ahead (negative: behind)."""
+    """`shifted_clock(seconds)`: `ledgate` processes started from now on have clocks that much ahead (or behind)."""
 
     def shift(seconds: float) -> None:
         monkeypatch.setenv("LEDGATE_TEST", "1")

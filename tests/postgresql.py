@@ -1,8 +1,8 @@
 """A throw-away PostgreSQL 15 for one pytest run, shared by its workers.
 
-A guardian process of its own (this file run as a program) keeps the server: it waits for the pytest process that owns the
-run to end, however that happens, then stops the server and removes every file. So nothing stays behind when tests fail,
-when pytest is interrupted, or when it is killed. If the guardian itself is killed, the kernel stops the server.
+A guardian process of its own (this file run as a program) keeps the server: it waits for the pytest process that owns
+the run to end, however that happens, then stops the server and removes every file. So nothing stays behind when tests
+fail, when pytest is interrupted, or when it is killed. If the guardian itself is killed, the kernel stops the server.
 """
 
 import contextlib
@@ -61,9 +61,9 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def shared_cluster(folder: Path, owner: int) -> Cluster:
-    """The cluster of the run that keeps its files in `folder`, started by the first who asks; stops when process `owner` ends.
+    """The cluster of the run that keeps its files in `folder`, started by the first who asks.
 
-    Raises RuntimeError with the server's log when it does not start.
+    It stops when process `owner` ends. Raises RuntimeError with the server's log when it does not start.
     """
     with locked(folder / "postgresql.lock"):
         known = folder / "postgresql.json"
@@ -172,9 +172,9 @@ def _start_server(home: Path, password: str, log: IO[bytes]) -> tuple[subprocess
     deadline = time.monotonic() + START_SECONDS
     for _attempt in range(3):
         port = _free_port()
+        where = ["-D", str(home / "data"), "-k", str(home), "-h", "127.0.0.1", "-p", str(port)]
         server = subprocess.Popen(
-            [*_as_server_user(), str(BINARIES / "postgres"), "-D", str(home / "data"), "-k", str(home), "-h", "127.0.0.1"]
-            + ["-p", str(port)],
+            [*_as_server_user(), str(BINARIES / "postgres"), *where],
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -200,7 +200,7 @@ def _stop_server(server: subprocess.Popen[bytes]) -> None:
 
 
 def guard(folder: Path, owner: int) -> None:
-    """Keep a server in `folder` until process `owner` ends or SIGTERM comes; print what `Cluster` holds once it answers."""
+    """Keep a server in `folder` until process `owner` ends or SIGTERM comes; when it answers, print a `Cluster`."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     home = folder / "postgresql"
     password = secrets.token_hex(16)
