@@ -1,0 +1,1 @@
+"""Debit control: params, controls and finish rules in; a verdict timeline and its explanation out. Pure."""
