@@ -27,7 +27,7 @@ check: ## ruff, mypy --strict, import contracts
 	@tools/setup check
 	@$(BIN)/ruff check --quiet . && echo "ruff: ok"
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 bench: ## Measure against FreeRADIUS (minutes; B=login|accounting|latency|million for one part)
 	@tools/setup bench
