@@ -112,8 +112,8 @@ class Scratch:
         return True
 
     def settle(self, started: Iterable[tuple[int, bytes]]) -> None:
-        """Give back the reservations of (service id, device) pairs that are live by now: from here on the session itself
-        counts, so that its end frees the place at once."""
+        """Give back the reservations of (service id, device) pairs that are live by now: from here on the session
+        itself counts, so that its end frees the place at once."""
         with self._reservations.begin(write=True) as txn:
             for service_id, device in started:
                 key = _KEY.pack(service_id)
