@@ -1,0 +1,129 @@
+"""The attributes of an Access-Accept: an encoded profile fitted to the kind of session, and what changes with each login.
+
+Pure and on the login path: a profile is taken apart once for PPP, once for a hotspot and once for the rest, and kept.
+"""
+
+from typing import Final, final
+
+from aaa.domain.authorisation import Authorisation
+from aaa.domain.grace import grace
+from aaa.radius.packet import (
+    FRAMED_IP_ADDRESS,
+    FRAMED_PROTOCOL,
+    SERVICE_TYPE,
+    SESSION_TIMEOUT,
+    VENDOR_SPECIFIC,
+    Packet,
+    encode_attribute,
+)
+from aaa.store.record import Entry, Step
+
+PLAIN: Final = 0
+PPP: Final = 1
+HOTSPOT: Final = 2
+
+_PPP: Final = b"\0\0\0\x01"
+_MIKROTIK: Final = 14988
+_MIKROTIK_HOST_IP: Final = 10
+_WISPR: Final = b"\0\0\x37\x2a"  # vendor 14122
+_MIKROTIK_DELEGATED_IPV6_POOL: Final = b"\0\0\x3a\x8c\x16"  # vendor 14988, type 22
+# Service-Type = Framed-User and Framed-Protocol = PPP (RFC 2865 sections 5.6 and 5.7)
+_FRAMED_PPP: Final = b"\x06\x06\0\0\0\x02\x07\x06\0\0\0\x01"
+# Addresses, pools, prefixes and routes: RFC 2865, 2869, 3162, 4818 and 6911.
+_ADDRESSING: Final = frozenset((8, 9, 22, 88, 96, 97, 98, 99, 100, 123, 168, 169, 170, 171, 172))
+_SECOND: Final = 1_000_000
+_REMEMBERED: Final = 4096
+
+
+@final
+class Fitted:
+    """A profile as one kind of session gets it: `attributes` in octets, `timeout` its Session-Timeout, 0 if none."""
+
+    __slots__ = ("attributes", "timeout")
+
+    def __init__(self, attributes: bytes, timeout: int) -> None:
+        self.attributes: bytes = attributes
+        self.timeout: int = timeout
+
+
+def session_kind(request: Packet) -> int:
+    """PPP, HOTSPOT or PLAIN: RouterOS marks PPP by Framed-Protocol, a hotspot by Mikrotik-Host-IP and WISPr attributes."""
+    first = request.first
+    if FRAMED_PROTOCOL in first:
+        return PPP if first[FRAMED_PROTOCOL] == _PPP else PLAIN
+    if VENDOR_SPECIFIC in first:
+        if request.vendor(_MIKROTIK, _MIKROTIK_HOST_IP) is not None:
+            return HOTSPOT
+        for value in request.all(VENDOR_SPECIFIC):
+            if value[:4] == _WISPR:
+                return HOTSPOT
+    return PLAIN
+
+
+def fit(encoded: bytes, kind: int) -> Fitted:
+    """Take an encoded profile apart for one kind of session.
+
+    Session-Timeout is taken out, its value kept. A hotspot loses everything about addresses, which it could only change
+    by a new login (R3.3). PPP is told that it is PPP unless the profile says what it is.
+    """
+    kept: list[bytes] = []
+    timeout = 0
+    typed = False
+    at = 0
+    while at < len(encoded):
+        number = encoded[at]
+        end = at + encoded[at + 1]
+        if number == SESSION_TIMEOUT:
+            timeout = int.from_bytes(encoded[at + 2 : end], "big")
+        elif kind != HOTSPOT or not _is_addressing(number, encoded[at + 2 : end]):
+            kept.append(encoded[at:end])
+            typed = typed or number == SERVICE_TYPE or number == FRAMED_PROTOCOL
+        at = end
+    if kind == PPP and not typed:
+        kept.insert(0, _FRAMED_PPP)
+    return Fitted(b"".join(kept), timeout)
+
+
+def _is_addressing(number: int, value: bytes) -> bool:
+    return number in _ADDRESSING or (number == VENDOR_SPECIFIC and value[:5] == _MIKROTIK_DELEGATED_IPV6_POOL)
+
+
+@final
+class Wardrobe:
+    """Profiles already fitted, by their octets."""
+
+    __slots__ = ("_fitted",)
+
+    def __init__(self) -> None:
+        self._fitted: tuple[dict[bytes, Fitted], dict[bytes, Fitted], dict[bytes, Fitted]] = ({}, {}, {})
+
+    def fitted(self, encoded: bytes, kind: int) -> Fitted:
+        """`fit`, remembered."""
+        known = self._fitted[kind]
+        found = known.get(encoded)
+        if found is None:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            found = known[encoded] = fit(encoded, kind)
+        return found
+
+
+def accept_attributes(fitted: Fitted, kind: int, head: Entry, step: Step, now: int) -> bytes:
+    """A service's reply at `now` (UTC microseconds), but for what proves the server to the subscriber.
+
+    Session-Timeout is the profile's own, or the time to the verdict's end plus the service's grace if that is less.
+    Framed-IP-Address is the service's own address. Class says what the session was authorised with.
+    """
+    timeout = fitted.timeout
+    end = step.verdict_end
+    if end:
+        left = (end - now) // _SECOND + grace(head.service_id)
+        if timeout == 0 or left < timeout:
+            timeout = left if left > 0 else 1
+    attributes = fitted.attributes
+    if step.framed_ip and kind != HOTSPOT:
+        attributes += encode_attribute(FRAMED_IP_ADDRESS, step.framed_ip.to_bytes(4, "big"))
+    if timeout:
+        attributes += b"\x1b\x06" + timeout.to_bytes(4, "big")
+    granted = Authorisation(head.service_id, head.version, step.position, step.profile, end // _SECOND)
+    return attributes + b"\x19\x1d" + granted.pack()
