@@ -1,6 +1,16 @@
 """The tables that billing owns, keyed by access's ids. Append-only: a correction is a new entry (R7.1)."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Integer, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 from aaa.store.dialect import Id
 from aaa.store.tables import NAMING, account, plan
@@ -35,6 +45,15 @@ posting = Table(
     Column("currency", String(3), nullable=False),
     Column("amount", BigInteger, nullable=False),  # debits above zero, credits below; an entry sums to zero
     CheckConstraint("amount <> 0", name="not_zero"),
+)
+
+opening = Table(
+    "opening",
+    metadata,
+    Column("account_id", Id, ForeignKey(account.c.id), primary_key=True, autoincrement=False),
+    Column("entry_id", Id, ForeignKey("entry.id")),  # null: the balance was zero
+    Column("balance", BigInteger, nullable=False),  # below zero is debt
+    Column("last_payment_at", BigInteger),
 )
 
 charge = Table(

@@ -56,5 +56,6 @@ def require_current(db: Database) -> None:
     present, wanted = present_revision(db), wanted_revision()
     if present != wanted:
         raise StaleSchema(
-            f"the database has schema {present or 'none'}, this version of ledgate needs {wanted}: run `ledgate migrate` first"
+            f"the database has schema {present or 'none'}, this version of ledgate needs {wanted}: "
+            "run `ledgate migrate` first"
         )

@@ -53,8 +53,9 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One login on one plan. `static_ip` is a Framed-IP-Address, `mac` the caller-id lock (normalised, see `aaa.domain.mac`),
-    `active_to` the instant the service ends (UTC microseconds; None: no end)."""
+    """One login on one plan. `static_ip` is a Framed-IP-Address, `mac` the caller-id lock (normalised, see
+    `aaa.domain.mac`), `active_to` the instant the service ends (UTC microseconds; None: no end).
+    """
 
     id: int
     account_id: int

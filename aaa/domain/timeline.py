@@ -49,7 +49,7 @@ Figures = tuple[tuple[str, int | str | None], ...]
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A cause with its figures (amounts in minor units, instants in UTC microseconds) and the scope its rule came from."""
+    """A cause, its figures (amounts in minor units, instants in UTC microseconds), and the scope of its rule."""
 
     cause: Cause
     figures: Figures

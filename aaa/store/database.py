@@ -1,4 +1,4 @@
-"""Connections to the database: SQLite (embedded default) or PostgreSQL, behind the same two doors, `write` and `read`."""
+"""Connections to the database: SQLite (embedded default) or PostgreSQL, behind the same `write` and `read`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +21,8 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._reader = engine.execution_options(**{_READ: True})
+        isolated = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if self.is_postgresql else {}
+        self._snapshot = engine.execution_options(**{_READ: True}, **isolated)
 
     @property
     def is_postgresql(self) -> bool:
@@ -40,6 +42,12 @@ class Database:
         with self._reader.begin() as conn:
             yield conn
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A read transaction in which all statements see one instant."""
+        with self._snapshot.begin() as conn:
+            yield conn
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -52,7 +60,9 @@ def open_database(url: str, *, pool_size: int = 5) -> Database:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise BadDatabaseUrl("the database URL is not of the form sqlite:////path or postgresql://user@host/name") from None
+        raise BadDatabaseUrl(
+            "the database URL is not of the form sqlite:////path or postgresql://user@host/name"
+        ) from None
     backend = parsed.get_backend_name()
     if backend == "sqlite":
         import pysqlite3.dbapi2
@@ -63,7 +73,9 @@ def open_database(url: str, *, pool_size: int = 5) -> Database:
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)
     elif backend == "postgresql":
-        engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=pool_size, max_overflow=5, pool_pre_ping=True)
+        engine = create_engine(
+            parsed.set(drivername="postgresql+psycopg"), pool_size=pool_size, max_overflow=5, pool_pre_ping=True
+        )
     else:
         raise BadDatabaseUrl(f"{backend} is not supported: use sqlite or postgresql")
     return Database(engine)

@@ -1,7 +1,9 @@
-"""The access record: one service's credentials and timeline in the very bytes that the replica holds and auth reads. Pure.
+"""The access record: one service's credentials and timeline in the very bytes that the replica holds and auth reads.
+Pure.
 
-Layout, big-endian: header, sealed password, caller-id lock, segments of a fixed size, reasons as JSON. Profiles are named
-by id; a service's own Framed-IP-Address rides in the segment instead, so that services with static addresses share profiles.
+Layout, big-endian: header, sealed password, caller-id lock, segments of a fixed size, reasons as JSON. Profiles are
+named by id; a service's own Framed-IP-Address rides in the segment instead, so that services with static addresses
+share profiles.
 """
 
 import json
@@ -12,7 +14,8 @@ from typing import Any, Final, NamedTuple
 from aaa.domain.timeline import Cause, Profile, Reason, Segment, Timeline, Verdict
 
 FORMAT: Final = 1
-_HEADER: Final = struct.Struct("!BBQIHHBBq")  # format, flags, service, version, simultaneous use, sealed, caller lock, segments, horizon
+# format, flags, service, version, simultaneous use, size of sealed, size of caller lock, segments, horizon
+_HEADER: Final = struct.Struct("!BBQIHHBBq")
 _SEGMENT: Final = struct.Struct("!qqBqIH")  # start, verdict end, verdict, profile, framed ip, reason + 1
 _INSTANT: Final = struct.Struct("!q")
 _MAC_AUTH: Final = 1
@@ -24,8 +27,9 @@ class UnknownFormat(ValueError):
 
 
 class Step(NamedTuple):
-    """The segment in force as a login needs it. `verdict_end` is in UTC microseconds, 0 if the verdict holds to the horizon;
-    `framed_ip` is an IPv4 address as an integer, 0 for none; `reason` an index for `reasons`, -1 for none."""
+    """The segment in force as a login needs it. `verdict_end` is in UTC microseconds, 0 if the verdict holds to the
+    horizon; `framed_ip` is an IPv4 address as an integer, 0 for none; `reason` an index for `reasons`, -1 for none.
+    """
 
     position: int
     start: int
@@ -126,9 +130,9 @@ def pack(
 
 def entry(record: bytes) -> Entry:
     """Decode the head of a record; raises UnknownFormat."""
-    version_of_format, flags, service_id, version, limit, sealed_size, lock_size, count, horizon = _HEADER.unpack_from(record)
-    if version_of_format != FORMAT:
-        raise UnknownFormat(f"access record of format {version_of_format}, this version reads {FORMAT}")
+    written, flags, service_id, version, limit, sealed_size, lock_size, count, horizon = _HEADER.unpack_from(record)
+    if written != FORMAT:
+        raise UnknownFormat(f"access record of format {written}, this version reads {FORMAT}")
     lock_at = _HEADER.size + sealed_size
     segments_at = lock_at + lock_size
     return Entry(
@@ -158,7 +162,9 @@ def step_at(record: bytes, head: Entry, now: int) -> Step:
 
 def step(record: bytes, head: Entry, index: int) -> Step:
     """Segment `index` of a record."""
-    start, end, verdict, profile, address, reason = _SEGMENT.unpack_from(record, head.segments_at + index * _SEGMENT.size)
+    start, end, verdict, profile, address, reason = _SEGMENT.unpack_from(
+        record, head.segments_at + index * _SEGMENT.size
+    )
     return Step(index, start, end, verdict, profile, address, reason - 1)
 
 
@@ -191,3 +197,27 @@ def timeline(record: bytes, profiles: dict[int, Profile]) -> Timeline:
             for here, end in zip(steps, ends, strict=True)
         )
     )
+
+
+def agrees(stored: bytes, fresh: bytes, now: int) -> bool:
+    """Whether `stored` already says from `now` to its own horizon what `fresh` says, whatever their versions."""
+    old, new = entry(stored), entry(fresh)
+    if _limits(old) != _limits(new):
+        return False
+    horizon = min(old.horizon, new.horizon)
+    return _from(stored, old, now, horizon) == _from(fresh, new, now, horizon)
+
+
+def _limits(head: Entry) -> tuple[int, int, bool, bytes, str]:
+    return head.service_id, head.simultaneous_use, head.mac_auth, head.sealed, head.caller_lock
+
+
+def _from(record: bytes, head: Entry, now: int, horizon: int) -> list[tuple[int, int, int, int, Reason | None]]:
+    known = reasons(record, head)
+    steps = []
+    for index in range(step_at(record, head, now).position, head.segments):
+        here = step(record, head, index)
+        if here.start < horizon:
+            reason = known[here.reason] if here.reason >= 0 else None
+            steps.append((max(here.start, now), here.verdict, here.profile, here.framed_ip, reason))
+    return steps

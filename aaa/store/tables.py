@@ -1,7 +1,7 @@
 """The tables that access owns. Money lives in `billing.tables`, keyed by the ids here.
 
-Instants are BIGINT, UTC microseconds; amounts are BIGINT minor units; `feed` columns are written with `dialect.feed_mark()` by
-whoever inserts or changes the row, so that the replica can follow.
+Instants are BIGINT, UTC microseconds; amounts are BIGINT minor units; `feed` columns are written with
+`dialect.feed_mark()` by whoever inserts or changes the row, so that the replica can follow.
 """
 
 from sqlalchemy import (
@@ -187,7 +187,6 @@ access = Table(
     Column("version", Integer, nullable=False),
     Column("record", Bytes),  # aaa.store.record; null: the service is gone (tombstone)
     Column("next_due", BigInteger, index=True),  # when the engine must look again
-    Column("pending_job", Id),  # a mass change that has not reached this service yet
     _feed(),
 )
 
@@ -228,11 +227,11 @@ job = Table(
     metadata,
     _id(),
     Column("kind", String(32), nullable=False),
-    Column("argument", JSON, nullable=False),
-    Column("cursor", BigInteger, nullable=False, server_default="0"),  # the last id done
-    Column("event_id", Id, ForeignKey("event.id")),
+    Column("level", String(16), nullable=False),  # whose services: server (all), visp, plan, …
+    Column("scope_id", Id, nullable=False),
+    Column("cursor", BigInteger, nullable=False, server_default="0"),  # the last service id done
+    Column("event_id", Id, ForeignKey("event.id"), nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    Column("claimed_until", BigInteger, nullable=False, server_default="0"),
     Column("done_at", BigInteger, index=True),
 )
 

@@ -164,11 +164,11 @@ def upgrade() -> None:
         "job",
         sa.Column("id", Id(), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("argument", sa.JSON(), nullable=False),
+        sa.Column("level", sa.String(length=16), nullable=False),
+        sa.Column("scope_id", Id(), nullable=False),
         sa.Column("cursor", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("event_id", Id(), nullable=True),
+        sa.Column("event_id", Id(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("claimed_until", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("done_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["event_id"], ["event.id"], name=op.f("fk_job_event_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
@@ -274,7 +274,6 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("record", sa.LargeBinary(), nullable=True),
         sa.Column("next_due", sa.BigInteger(), nullable=True),
-        sa.Column("pending_job", Id(), nullable=True),
         sa.Column("feed", FeedMark(), nullable=False),
         sa.ForeignKeyConstraint(["service_id"], ["service.id"], name=op.f("fk_access_service_id")),
         sa.ForeignKeyConstraint(["visp_id"], ["visp.id"], name=op.f("fk_access_visp_id")),
@@ -459,6 +458,16 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_charge_entry_id"), ["entry_id"], unique=False)
 
     op.create_table(
+        "opening",
+        sa.Column("account_id", Id(), autoincrement=False, nullable=False),
+        sa.Column("entry_id", Id(), nullable=True),
+        sa.Column("balance", sa.BigInteger(), nullable=False),
+        sa.Column("last_payment_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_opening_account_id")),
+        sa.ForeignKeyConstraint(["entry_id"], ["entry.id"], name=op.f("fk_opening_entry_id")),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_opening")),
+    )
+    op.create_table(
         "payment",
         sa.Column("id", Id(), nullable=False),
         sa.Column("entry_id", Id(), nullable=False),
@@ -529,6 +538,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_payment_account_id"))
 
     op.drop_table("payment")
+    op.drop_table("opening")
     with op.batch_alter_table("charge", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_charge_entry_id"))
         batch_op.drop_index(batch_op.f("ix_charge_account_id"))

@@ -1,0 +1,136 @@
+"""VISPs, plans, controls, params and routers: put by name, inside an open change (shell).
+
+Each `put_*` inserts or updates the object of that name with the columns given (absent ones stay), appends an event if
+anything changed, touches the services it reaches, and returns the object's id. Values were checked by the caller.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Table, select
+
+from aaa.commands.door import Change
+from aaa.domain.service import Level, Status
+from aaa.store import dialect
+from aaa.store.seal import Sealer
+from aaa.store.tables import center, control, nas, param, plan, reseller, service, service_class, visp
+
+LEVEL_TABLES: Final[Mapping[Level, Table]] = {
+    Level.CENTER: center,
+    Level.VISP: visp,
+    Level.RESELLER: reseller,
+    Level.PLAN: plan,
+    Level.CLASS: service_class,
+    Level.USER: service,
+}
+
+
+def put_visp(change: Change, name: str, values: Mapping[str, Any]) -> int:
+    """`values`: currency, timezone, realm."""
+    visp_id, event, differs = _put(change, visp, {"name": name}, values, f"visp:{name}")
+    if differs & {"timezone", "currency"}:
+        change.touch_scope(Level.VISP, visp_id, cause="visp", event=event)
+    return visp_id
+
+
+def put_plan(change: Change, visp_id: int, name: str, values: Mapping[str, Any]) -> int:
+    """`values`: reply, a mapping of attributes."""
+    plan_id, event, differs = _put(change, plan, {"visp_id": visp_id, "name": name}, values, f"plan:{name}")
+    if differs:
+        change.touch_scope(Level.PLAN, plan_id, cause="plan", event=event)
+    return plan_id
+
+
+def put_control(change: Change, kind: str, name: str, value: Mapping[str, Any]) -> int:
+    """A DebitControl, FinishRule, …: touches every scope whose params name it."""
+    control_id, event, differs = _put(change, control, {"kind": kind, "name": name}, {"value": value}, f"{kind}:{name}")
+    if differs:
+        users = change.conn.execute(select(param).where(param.c.name == kind)).mappings()
+        for one in users:
+            if one["value"] == name:
+                _touch_param(change, Level[one["level"].upper()], one["scope_id"], "control", event)
+    return control_id
+
+
+def put_param(change: Change, level: Level, scope_id: int, scope: str, name: str, value: Any, status: Status) -> int:
+    """A param on a scope; `scope` is its name for the audit log. A `value` of None clears it."""
+    key = {"level": level.name.lower(), "scope_id": scope_id, "name": name}
+    if value is None:
+        found = change.conn.execute(select(param).filter_by(**key)).mappings().first()
+        if found is None:
+            return 0
+        change.conn.execute(param.delete().where(param.c.id == found["id"]))
+        event = change.event("param", scope, {name: found["value"], "status": found["status"]}, None)
+        _touch_param(change, level, scope_id, "param", event)
+        return 0
+    param_id, event, differs = _put(change, param, key, {"value": value, "status": status.value}, scope)
+    if differs:
+        _touch_param(change, level, scope_id, "param", event)
+    return param_id
+
+
+def _touch_param(change: Change, level: Level, scope_id: int, cause: str, event: int) -> None:
+    if level is Level.USER:
+        change.touch([scope_id], cause=cause, event=event)
+    else:
+        change.touch_scope(level, scope_id, cause=cause, event=event)
+
+
+def put_nas(change: Change, name: str, values: Mapping[str, Any], sealer: Sealer) -> int:
+    """`values` has the columns of `nas`; `secret` and `previous_secret` come as text (None: cleared) and are sealed
+    here.
+    """
+    found = change.conn.execute(select(nas.c.id).where(nas.c.name == name)).scalar()
+    nas_id = dialect.new_ids(change.conn, nas, 1)[0] if found is None else found
+    stored: dict[str, Any] = {"removed": False, **values}
+    for column in ("secret", "previous_secret"):
+        if stored.get(column) is not None:
+            plain = stored[column].encode()
+            if found is not None and _unsealed(change, column, nas_id, sealer) == plain:
+                del stored[column]  # the same secret: sealing it anew would look like a change
+            else:
+                stored[column] = sealer.seal("nas", column, nas_id, plain)
+    if found is None:
+        stored["id"] = nas_id
+    _put(change, nas, {"name": name}, stored, f"nas:{name}", secret=frozenset(("secret", "previous_secret")))
+    return int(nas_id)
+
+
+def _unsealed(change: Change, column: str, nas_id: int, sealer: Sealer) -> bytes | None:
+    sealed = change.conn.execute(select(nas.c[column]).where(nas.c.id == nas_id)).scalar()
+    return None if sealed is None else sealer.unseal("nas", column, nas_id, sealed)
+
+
+def _put(
+    change: Change,
+    table: Table,
+    key: Mapping[str, Any],
+    values: Mapping[str, Any],
+    subject: str,
+    *,
+    secret: frozenset[str] = frozenset(),
+) -> tuple[int, int, frozenset[str]]:
+    """Insert or update by key; returns (id, event or 0, the columns that changed: all of them for a new row)."""
+    where: list[ColumnElement[bool]] = [table.c[name] == wanted for name, wanted in key.items()]
+    found = change.conn.execute(select(table).where(*where).with_for_update()).mappings().first()
+    if found is None:
+        row_id = change.conn.execute(table.insert().returning(table.c.id), {**key, **values}).scalar_one()
+        event = change.event("create", subject, None, _shown(values, secret))
+        return row_id, event, frozenset(values)
+    differs = frozenset(name for name, wanted in values.items() if found[name] != wanted)
+    if not differs:
+        return found["id"], 0, differs
+    change.conn.execute(
+        table.update().where(table.c.id == found["id"]).values({name: values[name] for name in differs})
+    )
+    before, after = ({name: row[name] for name in sorted(differs)} for row in (found, values))
+    event = change.event("update", subject, _shown(before, secret), _shown(after, secret))
+    return found["id"], event, differs
+
+
+def _shown(values: Mapping[str, Any], secret: frozenset[str]) -> dict[str, Any]:
+    return {
+        name: "***" if name in secret else value
+        for name, value in values.items()
+        if not isinstance(value, bytes) or name in secret
+    }

@@ -1,0 +1,111 @@
+"""The one door for every change (shell).
+
+A change is one transaction: lock the account, then its services, in id order; write the facts; read them again under
+the lock; compile; write `access`, `timeline_history` and `enforcement`; append `event`. So no stale timeline can win a
+race, and what RADIUS serves is never older than the facts it was compiled from.
+
+    with door.change(db, actor="cli:ana", now=now) as change:
+        services = change.lock_account(account_id)
+        ...write facts on change.conn...
+        event = change.event("payment", f"account:{account_id}", before, after)
+        change.touch(services, cause="payment", event=event)
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection, func, select
+
+from aaa.commands.recompile import Cause, recompile
+from aaa.domain.service import Level
+from aaa.store import dialect, facts
+from aaa.store.database import Database
+from aaa.store.tables import account, event, job, service
+
+INLINE: Final = 1_000
+"""A change that reaches more services than this commits its facts with a job that recompiles in batches."""
+
+
+@dataclass(slots=True)
+class Change:
+    """An open change: its transaction, who makes it, and when (UTC microseconds)."""
+
+    conn: Connection
+    actor: str
+    now: int
+    jobs: list[int] = field(default_factory=list)
+    _touched: dict[int, Cause] = field(default_factory=dict)
+    _fresh: dict[int, Cause] = field(default_factory=dict)
+    _scopes: dict[tuple[Level, int], Cause] = field(default_factory=dict)
+
+    def lock_account(self, account_id: int) -> tuple[int, ...]:
+        """Lock an account and its services; returns the services' ids. Lock every account of a change first."""
+        self.conn.execute(select(account.c.id).where(account.c.id == account_id).with_for_update())
+        owned = select(service.c.id).where(service.c.account_id == account_id).order_by(service.c.id).with_for_update()
+        return tuple(self.conn.execute(owned).scalars())
+
+    def event(self, kind: str, subject: str, before: Any, after: Any) -> int:
+        """Append to the audit log; returns the event's id."""
+        row = {"at": self.now, "actor": self.actor, "kind": kind, "subject": subject, "before": before, "after": after}
+        return int(self.conn.execute(event.insert().returning(event.c.id), row).scalar_one())
+
+    def touch(self, services: Iterable[int], *, cause: str, event: int) -> None:
+        """These existing services must be compiled anew when the change ends."""
+        for service_id in services:
+            self._touched[service_id] = Cause(cause, event)
+
+    def touch_new(self, services: Iterable[int], *, cause: str, event: int) -> None:
+        """These services were made by this change; however many they are, they are compiled in it."""
+        for service_id in services:
+            self._fresh[service_id] = Cause(cause, event)
+
+    def touch_scope(self, level: Level, scope_id: int, *, cause: str, event: int) -> None:
+        """Every service that a scope reaches must be compiled anew: at once if they are few, else by a job."""
+        self._scopes[level, scope_id] = Cause(cause, event)
+
+    def _finish(self) -> None:
+        for (level, scope_id), cause in self._scopes.items():
+            reached = facts.services_in(level, scope_id).limit(None).order_by(None)
+            already = len(self._fresh)  # services made by this change are compiled with the new facts anyway
+            if self.conn.execute(select(func.count()).select_from(reached.subquery())).scalar_one() - already > INLINE:
+                self.jobs.append(self._job(level, scope_id, cause))
+            else:
+                for service_id in self.conn.execute(facts.services_in(level, scope_id)).scalars():
+                    if service_id not in self._fresh:
+                        self._touched.setdefault(service_id, cause)
+        old = sorted(self._touched)
+        lock_services(self.conn, old)
+        recompile(self.conn, old, now=self.now, causes=self._touched)
+        recompile(self.conn, sorted(self._fresh), now=self.now, causes=self._fresh)
+        dialect.notify(self.conn, "ledgate_feed")
+        dialect.notify(self.conn, "ledgate_engine")
+
+    def _job(self, level: Level, scope_id: int, cause: Cause) -> int:
+        row = {
+            "kind": cause.kind,
+            "level": level.name.lower(),
+            "scope_id": scope_id,
+            "event_id": cause.event,
+            "created_at": self.now,
+        }
+        return int(self.conn.execute(job.insert().returning(job.c.id), row).scalar_one())
+
+
+@contextmanager
+def change(db: Database, *, actor: str, now: int) -> Iterator[Change]:
+    """Open a change; what it touched is compiled and everything is committed at the end of the block, or nothing is."""
+    with db.write() as conn:
+        opened = Change(conn, actor, now)
+        yield opened
+        opened._finish()
+
+
+def lock_services(conn: Connection, ids: Sequence[int]) -> None:
+    """Lock the accounts of these services, then the services, each in id order."""
+    for at in range(0, len(ids), INLINE):
+        chunk = ids[at : at + INLINE]
+        owners = select(service.c.account_id).where(service.c.id.in_(chunk))
+        conn.execute(select(account.c.id).where(account.c.id.in_(owners)).order_by(account.c.id).with_for_update())
+        conn.execute(select(service.c.id).where(service.c.id.in_(chunk)).order_by(service.c.id).with_for_update())

@@ -1,0 +1,224 @@
+"""From facts to what RADIUS serves: compile timelines and store what changed (shell).
+
+A timeline that says what is stored already writes nothing. A replaced one is kept in `timeline_history` with the event
+that replaced it, and every live session of the service gets an `enforcement` row: "plan this session again".
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, select
+
+from aaa.clock import DAY
+from aaa.debit.compile import compile
+from aaa.debit.controls import Definitions, debit_control, finish_rule
+from aaa.debit.params import DEBIT_CONTROL, FINISH_RULE
+from aaa.debit.policy import Policy, resolve_policy
+from aaa.domain.service import Param
+from aaa.domain.timeline import Profile, Timeline
+from aaa.radius.dictionary import load
+from aaa.store import dialect, facts, record
+from aaa.store.tables import access, enforcement, profile, session, timeline_history
+
+CHUNK: Final = 1_000
+
+
+class Cause(NamedTuple):
+    """Why services are compiled: a word for logs, and the event."""
+
+    kind: str
+    event: int
+
+
+def recompile(conn: Connection, service_ids: Sequence[int], *, now: int, causes: Mapping[int, Cause]) -> int:
+    """Compile these services, which the caller holds locked; returns how many timelines changed."""
+    if not service_ids:
+        return 0
+    policies = Policies(conn)
+    changed = 0
+    for at in range(0, len(service_ids), CHUNK):
+        changed += _recompile_chunk(conn, service_ids[at : at + CHUNK], policies, now, causes)
+    return changed
+
+
+class Policies:
+    """Resolved policies, one for each set of params met; good for one transaction."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._facts = facts.read_policy(conn)
+        self._definitions = definitions(self._facts.controls)
+        self._resolved: dict[facts.Place, Policy] = {}
+
+    def of(self, found: facts.ServiceFacts, own: tuple[Param, ...]) -> Policy:
+        """The policy of one service; `own` are the params set on itself."""
+        if not own and found.place in self._resolved:
+            return self._resolved[found.place]
+        params = (*self._facts.along(found.place), *own)
+        one = found.service
+        policy = resolve_policy(
+            params, self._definitions, currency=one.currency, plan=one.plan, plan_reply=one.plan_reply
+        )
+        if not own:
+            self._resolved[found.place] = policy
+        return policy
+
+
+def definitions(controls: Mapping[tuple[str, str], Any]) -> Definitions:
+    """The stored control objects, by (kind, name), as policy knows them."""
+    check = load().check
+    return Definitions(
+        {name: debit_control(name, value) for (kind, name), value in controls.items() if kind == DEBIT_CONTROL},
+        {name: finish_rule(name, value, check) for (kind, name), value in controls.items() if kind == FINISH_RULE},
+    )
+
+
+def _recompile_chunk(
+    conn: Connection, ids: Sequence[int], policies: Policies, now: int, causes: Mapping[int, Cause]
+) -> int:
+    found = facts.read_services(conn, ids)
+    own = facts.read_user_params(conn, {one.service.id: one.service.username for one in found})
+    changed: list[tuple[facts.ServiceFacts, bytes]] = []
+    rows: list[dict[str, Any]] = []
+    profiles: dict[int, Profile] = {}
+    for one in found:
+        policy = policies.of(one, own.get(one.service.id, ()))
+        compiled = compile(policy, one.service, one.standing, now)
+        timeline = compiled.timeline
+        version = one.stored_version + 1
+        packed, named = record.pack(
+            one.service.id,
+            version,
+            timeline,
+            sealed=one.sealed,
+            simultaneous_use=compiled.simultaneous_use,
+            caller_lock=one.service.mac or "",
+            mac_auth=one.service.mac_auth,
+        )
+        if (
+            one.stored_record is not None
+            and not _at_horizon(one, now)
+            and record.agrees(one.stored_record, packed, now)
+        ):
+            continue
+        profiles.update(named)
+        changed.append((one, packed))
+        rows.append(
+            {
+                "service_id": one.service.id,
+                "visp_id": one.visp_id,
+                "username": one.service.username,
+                "version": version,
+                "record": packed,
+                "next_due": next_due(timeline, one.service.id, now),
+            }
+        )
+    if changed:
+        _store_profiles(conn, profiles)
+        _store_history(conn, [one for one, _ in changed if one.stored_record is not None], now, causes)
+        _store_access(conn, rows, fresh=all(one.stored_record is None for one, _ in changed))
+        request_enforcement(conn, {row["service_id"]: row["version"] for row in rows}, now=now, causes=causes)
+    return len(changed)
+
+
+def next_due(timeline: Timeline, service_id: int, now: int) -> int:
+    """When the engine must look again: the next step, or the renewal of the horizon, 5 to 10 days ahead of it by
+    service.
+    """
+    renewal = timeline.horizon - 5 * DAY - (service_id * 2_654_435_761 % 432_000) * (DAY // 86_400)
+    change = timeline.next_change(now)
+    return renewal if change is None else min(change, renewal)
+
+
+def _at_horizon(one: facts.ServiceFacts, now: int) -> bool:
+    """Whether the stored timeline is due to be renewed even if it would say the same again."""
+    assert one.stored_record is not None
+    return now >= record.entry(one.stored_record).horizon - 10 * DAY
+
+
+def _store_profiles(conn: Connection, profiles: Mapping[int, Profile]) -> None:
+    known = set(conn.execute(select(profile.c.id).where(profile.c.id.in_(list(profiles)))).scalars())
+    dictionary = load()
+    rows = [
+        {"id": name, "attributes": record.profile_json(pairs), "encoded": dictionary.encode_profile(pairs)}
+        for name, pairs in sorted(profiles.items())
+        if name not in known
+    ]
+    if rows:
+        conn.execute(dialect.upsert(conn, profile).on_conflict_do_nothing(), rows)
+
+
+def _store_history(
+    conn: Connection, replaced: Iterable[facts.ServiceFacts], now: int, causes: Mapping[int, Cause]
+) -> None:
+    rows = [
+        {
+            "service_id": one.service.id,
+            "version": one.stored_version,
+            "record": one.stored_record,
+            "replaced_at": now,
+            "event_id": causes[one.service.id].event,
+        }
+        for one in replaced
+    ]
+    dialect.insert_many(conn, timeline_history, rows)
+
+
+def _store_access(conn: Connection, rows: Sequence[Mapping[str, Any]], *, fresh: bool) -> None:
+    if fresh:
+        dialect.insert_many(conn, access, rows)
+        return
+    insert = dialect.upsert(conn, access)
+    new = insert.excluded
+    conn.execute(
+        insert.on_conflict_do_update(
+            index_elements=[access.c.service_id],
+            set_={
+                "version": new.version,
+                "record": new.record,
+                "next_due": new.next_due,
+                "username": new.username,
+                "visp_id": new.visp_id,
+                "feed": dialect.feed_mark(),
+            },
+        ),
+        rows,
+    )
+
+
+def request_enforcement(conn: Connection, versions: Mapping[int, int], *, now: int, causes: Mapping[int, Cause]) -> int:
+    """Ask that the live sessions of these services (id -> wanted version) be planned again; returns how many there are.
+
+    A newer wish overwrites an unsent one.
+    """
+    live = conn.execute(
+        select(session.c.id, session.c.service_id)
+        .where(session.c.closed_at.is_(None), session.c.service_id.in_(list(versions)))
+        .order_by(session.c.id)
+    ).all()
+    rows = [
+        {
+            "session_id": one.id,
+            "service_id": one.service_id,
+            "event_id": causes[one.service_id].event,
+            "wanted_version": versions[one.service_id],
+            "cause": causes[one.service_id].kind,
+            "requested_at": now,
+            "not_before": now,
+            "tries": 0,
+        }
+        for one in live
+    ]
+    if rows:
+        insert = dialect.upsert(conn, enforcement)
+        conn.execute(
+            insert.on_conflict_do_update(
+                index_elements=[enforcement.c.session_id],
+                set_={
+                    name: insert.excluded[name]
+                    for name in ("event_id", "wanted_version", "cause", "requested_at", "not_before", "tries")
+                }
+                | {"feed": dialect.feed_mark()},
+            ),
+            rows,
+        )
+    return len(rows)

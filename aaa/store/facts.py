@@ -1,0 +1,212 @@
+"""What `compile` works on: services with their standing, and the params and controls that reach them (shell)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, select
+
+from aaa.domain.service import Level, Param, Scope, Service, Status
+from aaa.domain.standing import Due, Standing
+from aaa.store.tables import (
+    access,
+    account,
+    center,
+    control,
+    param,
+    plan,
+    reseller,
+    service,
+    service_class,
+    visp,
+)
+
+Place = tuple[tuple[Level, int], ...]
+"""Where a service hangs in the tree of scopes: (level, id) pairs, weakest first, without the server and the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """One service as stored: policy's view of it, its account's standing, its place, its sealed password, its present
+    access row.
+    """
+
+    service: Service
+    standing: Standing
+    place: Place
+    sealed: bytes
+    visp_id: int
+    stored_version: int
+    stored_record: bytes | None
+    stored_due: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """Every param above the user level by (level, id), and every control object by (kind, name)."""
+
+    params: Mapping[tuple[Level, int], tuple[Param, ...]]
+    controls: Mapping[tuple[str, str], Any]
+
+    def along(self, place: Place) -> tuple[Param, ...]:
+        """The params that a service in `place` meets, weakest scope first."""
+        found = list(self.params.get((Level.SERVER, 0), ()))
+        for scope in place:
+            found.extend(self.params.get(scope, ()))
+        return tuple(found)
+
+
+def standing_of(row: Mapping[Any, Any]) -> Standing:
+    """The Standing in an account row (of `account`'s columns)."""
+    return Standing(
+        account_id=row["id"],
+        currency=row["currency"],
+        seq=row["seq"],
+        debt=row["debt"],
+        credit=row["credit"],
+        last_payment_at=row["last_payment_at"],
+        debt_since=row["debt_since"],
+        dues=tuple(Due(*due) for due in row["dues"]),
+        promise_until=row["promise_until"],
+    )
+
+
+def standing_values(standing: Standing) -> dict[str, Any]:
+    """The column values of `account` that hold a Standing."""
+    return {
+        "seq": standing.seq,
+        "debt": standing.debt,
+        "credit": standing.credit,
+        "last_payment_at": standing.last_payment_at,
+        "debt_since": standing.debt_since,
+        "dues": [[due.id, due.due_at, due.remaining] for due in standing.dues],
+        "promise_until": standing.promise_until,
+    }
+
+
+_SERVICES: Final = (
+    select(
+        service,
+        visp.c.name.label("visp"),
+        visp.c.timezone,
+        plan.c.name.label("plan"),
+        plan.c.reply,
+        account.c.currency,
+        account.c.seq,
+        account.c.debt,
+        account.c.credit,
+        account.c.last_payment_at,
+        account.c.debt_since,
+        account.c.dues,
+        account.c.promise_until,
+        access.c.version,
+        access.c.record,
+        access.c.next_due,
+    )
+    .join(account, service.c.account_id == account.c.id)
+    .join(visp, service.c.visp_id == visp.c.id)
+    .outerjoin(plan, service.c.plan_id == plan.c.id)
+    .outerjoin(access, access.c.service_id == service.c.id)
+)
+_LEVEL_COLUMNS: Final = {
+    Level.CENTER: "center_id",
+    Level.VISP: "visp_id",
+    Level.RESELLER: "reseller_id",
+    Level.PLAN: "plan_id",
+    Level.CLASS: "class_id",
+    Level.USER: "id",
+}
+
+
+def read_services(conn: Connection, ids: Sequence[int]) -> list[ServiceFacts]:
+    """The services with these ids, in id order; call it under their locks."""
+    rows = conn.execute(_SERVICES.where(service.c.id.in_(ids)).order_by(service.c.id)).mappings()
+    return [_service_facts(row) for row in rows]
+
+
+def _service_facts(row: Mapping[Any, Any]) -> ServiceFacts:
+    place = tuple(
+        (level, row[column])
+        for level, column in _LEVEL_COLUMNS.items()
+        if level is not Level.USER and row[column] is not None
+    )
+    reply = row["reply"] or {}
+    return ServiceFacts(
+        service=Service(
+            id=row["id"],
+            account_id=row["account_id"],
+            username=row["username"],
+            visp=row["visp"],
+            currency=row["currency"],
+            timezone=row["timezone"],
+            plan=row["plan"],
+            plan_reply=tuple(
+                (name, tuple(value) if isinstance(value, list) else value) for name, value in reply.items()
+            ),
+            static_ip=row["static_ip"],
+            mac=row["mac"],
+            mac_auth=row["mac_auth"],
+            active_to=row["active_to"],
+        ),
+        standing=standing_of({**row, "id": row["account_id"]}),
+        place=place,
+        sealed=row["password"],
+        visp_id=row["visp_id"],
+        stored_version=row["version"] or 0,
+        stored_record=row["record"],
+        stored_due=row["next_due"],
+    )
+
+
+def read_policy(conn: Connection) -> PolicyFacts:
+    """The params above the user level, and the controls: few rows, read once for a whole batch."""
+    names = {level: _names(conn, table) for level, table in _NAMED_LEVELS.items()}
+    rows = conn.execute(select(param).where(param.c.level != Level.USER.name.lower())).mappings()
+    found: dict[tuple[Level, int], list[Param]] = {}
+    for row in rows:
+        level = Level[row["level"].upper()]
+        name = names[level][row["scope_id"]] if level in names else ""
+        found.setdefault((level, row["scope_id"]), []).append(_param(row, Scope(level, name)))
+    controls = {(row.kind, row.name): row.value for row in conn.execute(select(control))}
+    return PolicyFacts({scope: tuple(params) for scope, params in found.items()}, controls)
+
+
+def read_user_params(conn: Connection, usernames: Mapping[int, str]) -> dict[int, tuple[Param, ...]]:
+    """The params set on single services, by service id; `usernames` maps the ids wanted to their scope names."""
+    rows = conn.execute(
+        select(param).where(param.c.level == Level.USER.name.lower(), param.c.scope_id.in_(list(usernames)))
+    ).mappings()
+    found: dict[int, list[Param]] = {}
+    for row in rows:
+        found.setdefault(row["scope_id"], []).append(_param(row, Scope(Level.USER, usernames[row["scope_id"]])))
+    return {service_id: tuple(params) for service_id, params in found.items()}
+
+
+_NAMED_LEVELS: Final[Mapping[Level, Table]] = {
+    Level.CENTER: center,
+    Level.VISP: visp,
+    Level.RESELLER: reseller,
+    Level.PLAN: plan,
+    Level.CLASS: service_class,
+}
+
+
+def _names(conn: Connection, table: Table) -> dict[int, str]:
+    return {row.id: row.name for row in conn.execute(select(table.c.id, table.c.name))}
+
+
+def _param(row: Mapping[Any, Any], scope: Scope) -> Param:
+    return Param(scope, row["name"], row["value"], Status(row["status"]))
+
+
+def services_in(level: Level, scope_id: int, *, after: int = 0, limit: int | None = None) -> Any:
+    """A SELECT of the ids of the services that a scope reaches, above `after`, in order."""
+    found = select(service.c.id).where(service.c.id > after).order_by(service.c.id)
+    if level is not Level.SERVER:
+        found = found.where(service.c[_LEVEL_COLUMNS[level]] == scope_id)
+    return found.limit(limit) if limit is not None else found
+
+
+def controls_used(params: Iterable[Param]) -> set[tuple[str, str]]:
+    """The (kind, name) of the control objects that params name."""
+    return {(one.name, one.value) for one in params if isinstance(one.value, str)}

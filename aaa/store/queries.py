@@ -1,0 +1,56 @@
+"""Looking things up by the names people use (shell)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, or_, select
+
+from aaa.store.tables import service, visp
+
+
+class NotFound(LookupError):
+    """No such object, or more than one; the message says which name and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRef:
+    """A service as found by its name."""
+
+    service_id: int
+    account_id: int
+    username: str
+    visp_id: int
+    visp: str
+    currency: str
+    timezone: str
+
+
+def find_service(conn: Connection, name: str) -> ServiceRef:
+    """`username` where it is unambiguous, else `username@realm` or `username@visp`. Raises NotFound."""
+    user, _, realm = name.rpartition("@")
+    wanted = service.c.username == name
+    if user:
+        wanted = or_(wanted, (service.c.username == user) & or_(visp.c.realm == realm, visp.c.name == realm))
+    rows: Sequence[Any] = conn.execute(
+        select(
+            service.c.id,
+            service.c.account_id,
+            service.c.username,
+            visp.c.id.label("visp_id"),
+            visp.c.name.label("visp"),
+            visp.c.realm,
+            visp.c.currency,
+            visp.c.timezone,
+        )
+        .join(visp, service.c.visp_id == visp.c.id)
+        .where(wanted)
+        .limit(3)
+    ).all()
+    if not rows:
+        raise NotFound(f"no subscriber is called {name!r}")
+    if len(rows) > 1:
+        places = ", ".join(f"{row.username}@{row.realm or row.visp}" for row in rows)
+        raise NotFound(f"{name!r} is the name of several subscribers: say which, as {places}")
+    [row] = rows
+    return ServiceRef(row.id, row.account_id, row.username, row.visp_id, row.visp, row.currency, row.timezone)

@@ -1,0 +1,146 @@
+"""What moves money: charge and pay, each one transaction through access's door (shell)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
+
+from aaa.commands.door import Change, change
+from aaa.commands.recompile import Policies
+from aaa.domain.standing import Standing
+from aaa.store import facts
+from aaa.store.database import Database
+from aaa.store.queries import ServiceRef
+from aaa.store.tables import account
+from billing import ledger, standing, tables
+
+
+class Refused(ValueError):
+    """A charge or payment that is not taken; the message says why, with the figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """The standing before and after, and the event. `repeated`: the id was known, nothing was posted."""
+
+    before: Standing
+    after: Standing
+    event: int | None
+    repeated: bool = False
+
+
+def pay(
+    db: Database, ref: ServiceRef, amount: int, *, external_id: str, provider: str = "cashier", actor: str, now: int
+) -> Posted:
+    """Post a payment on the service's account, once per (provider, external id) (R7.4); raises Refused."""
+    if amount <= 0:
+        raise Refused(f"a payment must be above zero, not {amount}")
+    try:
+        return _pay(db, ref, amount, external_id, provider, actor, now)
+    except IntegrityError:  # the same id was posted to another account at the same moment
+        return _pay(db, ref, amount, external_id, provider, actor, now)
+
+
+def _pay(db: Database, ref: ServiceRef, amount: int, external_id: str, provider: str, actor: str, now: int) -> Posted:
+    with change(db, actor=actor, now=now) as door:
+        services = door.lock_account(ref.account_id)
+        before = read_standing(door.conn, ref.account_id)
+        known = door.conn.execute(
+            select(tables.payment).where(
+                tables.payment.c.provider == provider, tables.payment.c.external_id == external_id
+            )
+        ).first()
+        if known is not None:
+            if (known.amount, known.account_id) != (amount, ref.account_id):
+                whose = "this account" if known.account_id == ref.account_id else "another account"
+                raise Refused(
+                    f"payment {external_id!r} is known already, with {known.amount} on {whose}: nothing was posted"
+                )
+            return Posted(before, before, None, repeated=True)
+        after = standing.paid(before, standing.Payment(amount, now))
+        event = door.event(
+            "payment",
+            f"account:{ref.account_id}",
+            _money(before),
+            _money(after) | {"amount": amount, "provider": provider, "id": external_id},
+        )
+        entry = post(door, "payment", ledger.payment(ref.account_id, before.currency, amount), event)
+        door.conn.execute(
+            tables.payment.insert(),
+            {
+                "entry_id": entry,
+                "account_id": ref.account_id,
+                "provider": provider,
+                "external_id": external_id,
+                "amount": amount,
+                "at": now,
+            },
+        )
+        write_standing(door.conn, after)
+        door.touch(services, cause="payment", event=event)
+        return Posted(before, after, event)
+
+
+def charge(
+    db: Database,
+    ref: ServiceRef,
+    amount: int,
+    *,
+    due_at: int,
+    note: str = "",
+    override: bool = False,
+    actor: str,
+    now: int,
+) -> Posted:
+    """Post a charge that an operator asked for; refused above `max_debt` unless overridden, which is audited (R2.7)."""
+    if amount <= 0:
+        raise Refused(f"a charge must be above zero, not {amount}")
+    with change(db, actor=actor, now=now) as door:
+        services = door.lock_account(ref.account_id)
+        before = read_standing(door.conn, ref.account_id)
+        ceiling = _max_debt(door.conn, ref.service_id)
+        would_be = max(0, before.debt - before.credit + amount)
+        beyond = ceiling is not None and would_be > ceiling
+        if beyond and not override:
+            raise Refused(
+                f"the charge of {amount} would bring the debt of {ref.username} from {before.debt} to {would_be}, "
+                f"above max_debt {ceiling}: nothing was posted"
+            )
+        row = {"account_id": ref.account_id, "amount": amount, "due_at": due_at, "note": note}
+        details = {"amount": amount, "due_at": due_at, "note": note, "max_debt": ceiling, "overridden": beyond}
+        event = door.event("charge", f"account:{ref.account_id}", _money(before), details)
+        entry = post(door, "charge", ledger.charge(ref.account_id, before.currency, amount), event)
+        inserted = door.conn.execute(tables.charge.insert().returning(tables.charge.c.id), row | {"entry_id": entry})
+        posted = standing.Charge(inserted.scalar_one(), amount, now, due_at)
+        after = standing.charged(before, posted)
+        write_standing(door.conn, after)
+        door.touch(services, cause="charge", event=event)
+        return Posted(before, after, event)
+
+
+def post(door: Change, kind: str, postings: tuple[ledger.Posting, ...], event: int) -> int:
+    """Append an entry with its postings; returns the entry's id."""
+    row = {"at": door.now, "kind": kind, "event_id": event}
+    entry = door.conn.execute(tables.entry.insert().returning(tables.entry.c.id), row).scalar_one()
+    door.conn.execute(tables.posting.insert(), [ledger.row(one, entry) for one in postings])
+    return int(entry)
+
+
+def read_standing(conn: Connection, account_id: int) -> Standing:
+    return facts.standing_of(conn.execute(select(account).where(account.c.id == account_id)).mappings().one())
+
+
+def write_standing(conn: Connection, new: Standing) -> None:
+    conn.execute(account.update().where(account.c.id == new.account_id).values(facts.standing_values(new)))
+
+
+def _max_debt(conn: Connection, service_id: int) -> int | None:
+    [found] = facts.read_services(conn, [service_id])
+    own = facts.read_user_params(conn, {service_id: found.service.username})
+    control = Policies(conn).of(found, own.get(service_id, ())).debit
+    return None if control is None else control.max_debt
+
+
+def _money(one: Standing) -> dict[str, Any]:
+    return {"seq": one.seq, "debt": one.debt, "credit": one.credit}

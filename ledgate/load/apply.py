@@ -1,0 +1,362 @@
+"""Applying a load file: everything in one transaction, through the doors of access and billing (shell)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+
+from aaa.commands import catalogue, services
+from aaa.commands.door import Change, change
+from aaa.commands.recompile import definitions
+from aaa.debit import controls, params
+from aaa.debit.reply import BadValue, attributes, attributes_json
+from aaa.domain.service import Level, Status
+from aaa.radius.dictionary import load as load_dictionary
+from aaa.store import facts
+from aaa.store.database import Database
+from aaa.store.seal import Sealer
+from aaa.store.tables import account, control, nas, param, plan, service, visp
+from billing import openings, prices
+from ledgate.load import fields
+from ledgate.load.fields import BadLoad, Reader
+
+SECTIONS: Final = ("visps", "plans", "controls", "finish_rules", "params", "nas", "subscribers")
+CHUNK: Final = 5_000
+
+_VISP: Final = ("name", "currency", "timezone", "realm")
+_PLAN: Final = ("name", "visp", "price", "reply")
+_CONTROL: Final = ("name", "max_debt", "max_delay", "anchor", "currency")
+_FINISH: Final = ("name", *(cause.value for cause in controls.FINISH_CAUSES))
+_PARAM: Final = ("scope", "name", "value", "status")
+_NAS: Final = (
+    "name",
+    "address",
+    "identifier",
+    "secret",
+    "previous_secret",
+    "coa_address",
+    "coa_port",
+    "require_message_authenticator",
+    "limit_proxy_state",
+    "octets",
+    "coa_session_timeout",
+)
+_SUBSCRIBER: Final = (
+    "username",
+    "password",
+    "visp",
+    "plan",
+    "balance",
+    "last_payment",
+    "static_ip",
+    "mac",
+    "mac_auth",
+    "active_to",
+)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a load did: objects read per section, subscribers made, and the jobs that finish a mass change."""
+
+    sections: dict[str, int] = field(default_factory=dict)
+    created: int = 0
+    jobs: list[int] = field(default_factory=list)
+
+
+Progress = Callable[[int], None]
+
+
+def load(
+    db: Database, document: object, sealer: Sealer, *, actor: str, now: int, progress: Progress = lambda done: None
+) -> Counts:
+    """Insert or update every object of `document` by name. Raises BadLoad, and then nothing was changed.
+
+    Absent objects and absent keys stay as they are; null clears. `progress` is told how many more subscribers are done.
+    """
+    reader = Reader(document, "", SECTIONS)
+    sections = {name: _section(reader, name) for name in SECTIONS}
+    with change(db, actor=actor, now=now) as door:
+        loading = _Loading(door, sealer)
+        for index, one in enumerate(sections["visps"]):
+            loading.visp(Reader(one, f"visps[{index}]", _VISP))
+        for index, one in enumerate(sections["plans"]):
+            loading.plan(Reader(one, f"plans[{index}]", _PLAN))
+        for index, one in enumerate(sections["controls"]):
+            loading.control(params.DEBIT_CONTROL, Reader(one, f"controls[{index}]", _CONTROL))
+        for index, one in enumerate(sections["finish_rules"]):
+            loading.control(params.FINISH_RULE, Reader(one, f"finish_rules[{index}]", _FINISH))
+        for index, one in enumerate(sections["nas"]):
+            loading.nas(Reader(one, f"nas[{index}]", _NAS))
+        created = 0
+        names = loading.names()
+        for at in range(0, len(sections["subscribers"]), CHUNK):
+            chunk = sections["subscribers"][at : at + CHUNK]
+            created += loading.subscribers(
+                [Reader(one, f"subscribers[{at + index}]", _SUBSCRIBER) for index, one in enumerate(chunk)], names
+            )
+            progress(len(chunk))
+        # params come last: they may name subscribers of this very file
+        for index, one in enumerate(sections["params"]):
+            loading.param(Reader(one, f"params[{index}]", _PARAM))
+    return Counts({name: len(found) for name, found in sections.items()}, created, door.jobs)
+
+
+def _section(reader: Reader, name: str) -> Sequence[Any]:
+    found = reader.raw(name)
+    if found is None:
+        return ()
+    if not isinstance(found, list):
+        raise BadLoad(name, "must be a list")
+    return found
+
+
+@dataclass(slots=True)
+class _Names:
+    """What a subscriber may refer to: (id, currency, timezone) of VISPs by name, ids of plans by VISP id and name."""
+
+    visps: Mapping[str, tuple[int, str, str]]
+    plans: Mapping[tuple[int, str], int]
+    seen: set[tuple[int, str]] = field(default_factory=set)
+
+
+class _Loading:
+    """One load under way."""
+
+    def __init__(self, door: Change, sealer: Sealer) -> None:
+        self._door = door
+        self._conn: Connection = door.conn
+        self._sealer = sealer
+        self._check = load_dictionary().check
+
+    def names(self) -> _Names:
+        visps = {row.name: (row.id, row.currency, row.timezone) for row in self._conn.execute(select(visp))}
+        plans = {(row.visp_id, row.name): row.id for row in self._conn.execute(select(plan))}
+        return _Names(visps, plans)
+
+    def visp(self, reader: Reader) -> None:
+        name = reader.need("name", fields.name)
+        values: dict[str, Any] = {}
+        known = self._conn.execute(select(visp).where(visp.c.name == name)).first()
+        for key, read in (("currency", fields.currency), ("timezone", fields.timezone)):
+            if reader.has(key) or known is None:
+                values[key] = reader.need(key, read)
+        if reader.has("realm"):
+            values["realm"] = reader.take("realm", fields.text(253))
+            taken = self._conn.execute(
+                select(visp.c.name).where(visp.c.realm == values["realm"], visp.c.name != name)
+            ).scalar()
+            if taken is not None:
+                raise BadLoad(reader.at("realm"), f"{values['realm']!r} is the realm of {taken} already")
+        if known is not None and values.get("currency", known.currency) != known.currency:
+            if self._conn.execute(select(account.c.id).where(account.c.visp_id == known.id).limit(1)).first():
+                raise BadLoad(reader.at("currency"), f"{name} has accounts in {known.currency}: it cannot change")
+        catalogue.put_visp(self._door, name, values)
+
+    def plan(self, reader: Reader) -> None:
+        name = reader.need("name", fields.name)
+        visp_id, _, _ = self._visp(reader)
+        known = self._conn.execute(select(plan.c.id).where(plan.c.visp_id == visp_id, plan.c.name == name)).first()
+        values: dict[str, Any] = {}
+        if reader.has("reply") or known is None:
+            given = reader.raw("reply") or {}
+            try:
+                values["reply"] = attributes_json(attributes(given, reader.at("reply"), self._check))
+            except BadValue as error:
+                raise BadLoad(error.path, error.message) from None
+        plan_id = catalogue.put_plan(self._door, visp_id, name, values)
+        if reader.has("price"):
+            prices.put_price(self._door, plan_id, 1, reader.take("price", fields.whole(0, fields.MOST)))
+
+    def control(self, kind: str, reader: Reader) -> None:
+        name = reader.need("name", fields.name)
+        known = self._conn.execute(
+            select(control.c.value).where(control.c.kind == kind, control.c.name == name)
+        ).scalar()
+        given = {
+            key: reader.raw(key) for key in (_CONTROL if kind == params.DEBIT_CONTROL else _FINISH) if reader.has(key)
+        }
+        del given["name"]
+        merged = {**(known or {}), **given}
+        try:
+            if kind == params.DEBIT_CONTROL:
+                made = controls.debit_control(name, merged, reader.path)
+                self._require_currency(made, reader)
+                catalogue.put_control(self._door, kind, name, made.to_json())
+            else:
+                rule = controls.finish_rule(name, merged, self._check, reader.path)
+                catalogue.put_control(self._door, kind, name, rule.to_json())
+        except BadValue as error:
+            raise BadLoad(error.path, error.message) from None
+
+    def _require_currency(self, made: controls.DebitControl, reader: Reader) -> None:
+        """A control in use must not turn to a currency that a VISP under it does not have (R2.8)."""
+        users = self._conn.execute(select(param).where(param.c.name == params.DEBIT_CONTROL)).mappings()
+        for one in users:
+            if one["value"] == made.name:
+                for code in self._currencies(Level[one["level"].upper()], one["scope_id"]):
+                    params.require_currency(made, code, reader.at("currency"))
+
+    def param(self, reader: Reader) -> None:
+        level, scope_id, scope = self._scope(reader.need("scope", fields.text(300)), reader.at("scope"))
+        name = reader.need("name", fields.name)
+        known = self._conn.execute(
+            select(param).where(param.c.level == level.name.lower(), param.c.scope_id == scope_id, param.c.name == name)
+        ).first()
+        status = reader.take("status", fields.one_of(*(one.value for one in Status)), null=False)
+        if status is None:
+            status = known.status if known is not None else Status.PASSTHROUGH_YES.value
+        if not reader.has("value") and known is None:
+            raise BadLoad(reader.at("value"), "is missing")
+        value = reader.raw("value") if reader.has("value") or known is None else known.value
+        if value is not None:
+            known_controls = {(row.kind, row.name): row.value for row in self._conn.execute(select(control))}
+            try:
+                value = params.check(
+                    name,
+                    value,
+                    definitions(known_controls),
+                    self._check,
+                    self._currencies(level, scope_id),
+                    reader.at("value"),
+                )
+            except BadValue as error:
+                raise BadLoad(error.path, error.message) from None
+        stored = list(value) if isinstance(value, tuple) else value
+        catalogue.put_param(self._door, level, scope_id, scope, name, stored, Status(status))
+
+    def _currencies(self, level: Level, scope_id: int) -> list[str]:
+        """The currencies of the VISPs under a scope."""
+        found = select(visp.c.currency).distinct()
+        if level is not Level.SERVER:
+            reached = facts.services_in(level, scope_id).with_only_columns(service.c.visp_id).order_by(None)
+            here = visp.c.id == scope_id if level is Level.VISP else visp.c.id.in_(reached)
+            found = found.where(here)
+        return list(self._conn.execute(found).scalars())
+
+    def _scope(self, text: str, path: str) -> tuple[Level, int, str]:
+        word, _, name = text.partition(":")
+        if text == "server":
+            return Level.SERVER, 0, text
+        level = Level.__members__.get(word.upper())
+        if level is None or level is Level.SERVER or not name or word != word.lower():
+            words = ", ".join(f"{one.name.lower()}:NAME" for one in Level if one is not Level.SERVER)
+            raise BadLoad(path, f"{text!r} is not a scope: server, or one of {words}")
+        found = self._scope_ids(level, name)
+        if not found:
+            raise BadLoad(path, f"there is no {word} called {name!r}")
+        if len(found) > 1:
+            raise BadLoad(path, f"{name!r} names several: say which, as {word}:{name}@VISP")
+        return level, found[0], text
+
+    def _scope_ids(self, level: Level, name: str) -> list[int]:
+        table = catalogue.LEVEL_TABLES[level]
+        if level not in (Level.PLAN, Level.USER):
+            return list(self._conn.execute(select(table.c.id).where(table.c.name == name)).scalars())
+        column = table.c.name if level is Level.PLAN else table.c.username
+        joined = select(table.c.id).join(visp, table.c.visp_id == visp.c.id)
+        bare, _, realm = name.rpartition("@")
+        whole = list(self._conn.execute(joined.where(column == name)).scalars())
+        if whole or not bare:
+            return whole
+        there = (visp.c.name == realm) | (visp.c.realm == realm)
+        return list(self._conn.execute(joined.where(column == bare, there)).scalars())
+
+    def nas(self, reader: Reader) -> None:
+        name = reader.need("name", fields.name)
+        known = self._conn.execute(select(nas.c.id).where(nas.c.name == name)).first()
+        values: dict[str, Any] = {}
+        for key, read in (("address", fields.network), ("secret", fields.text(128))):
+            if reader.has(key) or known is None:
+                values[key] = reader.need(key, read)
+        for key, read in (
+            ("identifier", fields.text(253)),
+            ("previous_secret", fields.text(128)),
+            ("coa_address", fields.address),
+        ):
+            if reader.has(key):
+                values[key] = reader.take(key, read)
+        for key, choices in (
+            ("require_message_authenticator", ("yes", "no", "auto")),
+            ("limit_proxy_state", ("yes", "no", "auto")),
+            ("octets", ("rfc", "client")),
+            ("coa_session_timeout", ("from_start", "from_now")),
+        ):
+            if reader.has(key):
+                values[key] = reader.need(key, fields.one_of(*choices))
+        if reader.has("coa_port"):
+            values["coa_port"] = reader.need("coa_port", fields.whole(1, 65535))
+        catalogue.put_nas(self._door, name, values, self._sealer)
+
+    def _visp(self, reader: Reader) -> tuple[int, str, str]:
+        name = reader.need("visp", fields.name)
+        row = self._conn.execute(select(visp).where(visp.c.name == name)).first()
+        if row is None:
+            raise BadLoad(reader.at("visp"), f"there is no VISP called {name!r}")
+        return row.id, row.currency, row.timezone
+
+    def subscribers(self, readers: Sequence[Reader], names: _Names) -> int:
+        """Make or update one chunk; returns how many were made."""
+        usernames = [reader.need("username", fields.username) for reader in readers]
+        known: dict[str, list[Any]] = {}
+        for row in self._conn.execute(
+            select(service.c.id, service.c.username, service.c.visp_id, service.c.account_id).where(
+                service.c.username.in_(usernames)
+            )
+        ):
+            known.setdefault(row.username, []).append(row)
+        fresh: list[services.NewService] = []
+        opened: list[openings.Opening] = []
+        for reader, username in zip(readers, usernames, strict=True):
+            place, existing = self._place(reader, username, known.get(username, []), names)
+            visp_id, currency, zone = place
+            if (visp_id, username) in names.seen:
+                raise BadLoad(reader.at("username"), f"{username!r} is there twice")
+            names.seen.add((visp_id, username))
+            values = self._service_values(reader, visp_id, zone, names)
+            balance = reader.take("balance", fields.whole(-fields.MOST, fields.MOST)) or 0
+            last_payment = reader.take("last_payment", fields.instant(zone))
+            if existing is not None:
+                self._door.lock_account(existing.account_id)
+                secret = reader.take("password", fields.password, null=False)
+                services.update(self._door, existing.id, values, secret, self._sealer)
+                continue
+            secret = reader.need("password", fields.password)
+            fresh.append(services.NewService(username, secret, visp_id, currency, values))
+            opened.append(openings.Opening(currency, balance, last_payment))
+        standings = openings.prepare(self._door, opened)
+        made = services.create(self._door, fresh, standings, self._sealer)
+        openings.post(self._door, [(one.account_id, one.event_id) for one in made], opened, standings)
+        return len(made)
+
+    def _place(
+        self, reader: Reader, username: str, known: Sequence[Any], names: _Names
+    ) -> tuple[tuple[int, str, str], Any]:
+        """The VISP of a subscriber, and its row if it is there already."""
+        if reader.raw("visp") is None and len(known) == 1:
+            [row] = known
+            return next(place for place in names.visps.values() if place[0] == row.visp_id), row
+        name = reader.need("visp", fields.name)
+        place = names.visps.get(name)
+        if place is None:
+            raise BadLoad(reader.at("visp"), f"there is no VISP called {name!r}")
+        return place, next((row for row in known if row.visp_id == place[0]), None)
+
+    def _service_values(self, reader: Reader, visp_id: int, zone: str, names: _Names) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        if reader.has("plan"):
+            plan_name = reader.take("plan", fields.name)
+            values["plan_id"] = None if plan_name is None else names.plans.get((visp_id, plan_name))
+            if plan_name is not None and values["plan_id"] is None:
+                raise BadLoad(reader.at("plan"), f"its VISP has no plan called {plan_name!r}")
+        for key, read in (
+            ("static_ip", fields.ipv4),
+            ("mac", fields.mac_address),
+            ("active_to", fields.instant(zone)),
+        ):
+            if reader.has(key):
+                values[key] = reader.take(key, read)
+        if reader.has("mac_auth"):
+            values["mac_auth"] = reader.take("mac_auth", fields.switch) or False
+        return values
