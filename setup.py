@@ -11,10 +11,14 @@ from setuptools import setup
 
 # The per-packet path of `auth`. Each is plain typed Python: compiled or not, it behaves alike.
 HOT_MODULES = [
-    "aaa/radius/packet.py",
-    "aaa/radius/integrity.py",
-    "aaa/radius/credentials.py",
     "aaa/radius/access.py",
+    "aaa/radius/clients.py",
+    "aaa/radius/credentials.py",
+    "aaa/radius/grant.py",
+    "aaa/radius/integrity.py",
+    "aaa/radius/origin.py",
+    "aaa/radius/packet.py",
+    "aaa/radius/reply_cache.py",
     "aaa/store/record.py",
 ]
 
