@@ -5,6 +5,7 @@ pyrad reads the files; everything after that is ours. A name may carry a tag, as
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import Final, final
 
 from pyrad.dictionary import Dictionary as DictionaryFiles
@@ -134,8 +135,9 @@ class Dictionary:
         return attribute, int(tag)
 
 
+@cache
 def load(path: str | None = None) -> Dictionary:
-    """Read the dictionary file at `path` and its includes; by default the project's own. About 5 ms.
+    """The dictionary file at `path` and its includes; by default the project's own. Read once per process.
 
     Raises ValueError naming file and line if it does not parse.
     """
