@@ -33,6 +33,7 @@ class Run:
     server_cpu_us: float
     database_cpu_us: float | None
     latency_us: dict[str, float]
+    resent: int
     lost: int
     others: float
     raw: dict[str, Any]
@@ -64,6 +65,7 @@ def run(
         server_cpu_us=server * 1e6 / answered,
         database_cpu_us=None if side.database_pid is None else database * 1e6 / answered,
         latency_us=raw["latency_us"],
+        resent=raw["retransmitted"],
         lost=raw["lost"],
         others=max(0.0, busy - server - database - raw["cpu"]) / total,
         raw=raw,
@@ -78,7 +80,8 @@ def _cpu(side: Side) -> tuple[float, float, float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Medians of the runs of one side; `lowest` and `highest` are of the rate, `lost` counts all runs."""
+    """Medians of the runs of one side; `lowest` and `highest` are of the rate, `resent` and `lost` count
+    requests of all runs."""
 
     side: str
     rate: float
@@ -89,6 +92,7 @@ class Summary:
     p50_us: float
     p99_us: float
     p999_us: float
+    resent: int
     lost: int
     others: float
 
@@ -107,6 +111,7 @@ def summarise(runs: list[Run]) -> Summary:
         p50_us=median(one.latency_us["p50"] for one in runs),
         p99_us=median(one.latency_us["p99"] for one in runs),
         p999_us=median(one.latency_us["p99.9"] for one in runs),
+        resent=sum(one.resent for one in runs),
         lost=sum(one.lost for one in runs),
         others=median(one.others for one in runs),
     )

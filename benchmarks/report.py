@@ -30,6 +30,7 @@ def table(title: str, summaries: list[Summary], base: str, unit: str) -> None:
         "p99 ms",
         "p99.9 ms",
         "ratio",
+        "resent",
         "lost",
         "others",
     ):
@@ -41,10 +42,11 @@ def table(title: str, summaries: list[Summary], base: str, unit: str) -> None:
         shown.add_row(
             summary.side, f"{summary.rate:,.0f}", f"{summary.lowest:,.0f}–{summary.highest:,.0f}",
             f"{summary.server_cpu_us:.1f}", database, f"{summary.p50_us / 1000:.2f}", f"{summary.p99_us / 1000:.2f}",
-            f"{summary.p999_us / 1000:.2f}", ratio, str(summary.lost), f"{summary.others:.0%}",
+            f"{summary.p999_us / 1000:.2f}", ratio, str(summary.resent),
+            str(summary.lost), f"{summary.others:.0%}",
         )  # fmt: skip
     # Wide enough for every column, even where the output is no terminal.
-    Console(width=130).print(shown)
+    Console(width=150).print(shown)
 
 
 def claim(what: str, figure: float, target: float, at_least: bool = True) -> dict[str, Any]:
