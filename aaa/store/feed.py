@@ -116,7 +116,7 @@ class Reading(NamedTuple):
     wanted: bool
 
 
-Rows = Iterator[tuple[str, Sequence[Row[Any]]]]
+Rows = Iterator[tuple[str, Sequence[Row[*tuple[Any, ...]]]]]
 """(table name, rows of it) in chunks."""
 
 

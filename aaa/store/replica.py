@@ -207,7 +207,7 @@ class Replica:
     def visps(self) -> list[VispRow]:
         """Every VISP, in the order of their ids."""
         with self._txn.cursor(self._visp) as cursor:
-            return [VispRow(*json.loads(value)) for _, value in cursor]
+            return [unpack_visp(value) for _, value in cursor]
 
     def position(self) -> tuple[str, str]:
         """How far the replica is: the epoch, and the position within it (aaa.store.feed)."""
@@ -303,7 +303,15 @@ def unpack_nas(value: bytes) -> NasRow:
     return NasRow(*fields)
 
 
-def pack_live(texts: tuple[str, str, str, str]) -> bytes:
+def pack_visp(row: VispRow) -> bytes:
+    return json.dumps(row).encode()
+
+
+def unpack_visp(value: bytes) -> VispRow:
+    return VispRow(*json.loads(value))
+
+
+def pack_live(texts: tuple[str, ...]) -> bytes:
     """Calling-Station-Id, source, NAS-Identifier and Acct-Session-Id, each after its length in two octets."""
     return b"".join(len(octets).to_bytes(2, "big") + octets for octets in (text.encode() for text in texts))
 
