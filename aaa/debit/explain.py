@@ -1,7 +1,7 @@
 """Why a service has the access it has, since when and until when (R8.3): for now, a past or a coming instant. Pure.
 
 A service's replaced timelines, each cut off where the next one took over, and its present one make one step function;
-every answer is read from it. So what is said of the past is what happened, and of the future what today's facts lead to.
+every answer is read from it. What is said of the past is what happened, of the future what today's facts lead to.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

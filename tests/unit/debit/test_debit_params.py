@@ -1,0 +1,147 @@
+"""Params: their values, and which one counts (R1)."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+
+from aaa.debit.controls import Definitions
+from aaa.debit.params import BadParam, check, is_reply, resolve
+from aaa.debit.reply import BadValue
+from aaa.domain.service import SERVER, Param, Status
+from tests.unit.debit import cases
+from tests.unit.debit.cases import SCOPES, USER, VISP
+
+YES, NO, OFF = Status.PASSTHROUGH_YES, Status.PASSTHROUGH_NO, Status.DISABLED
+KNOWN = Definitions(
+    {"Home-Users": cases.control(currency="IRR"), "VIP": cases.control("VIP")}, {"garden": cases.rule()}
+)
+
+
+# Rows: status on server, visp and user (None: not set there) and the scope whose value counts.
+@pytest.mark.parametrize(
+    ("server", "visp", "user", "winner"),
+    [
+        (None, None, None, None),
+        (YES, None, None, SERVER),
+        (NO, None, None, SERVER),
+        (OFF, None, None, None),
+        (YES, YES, None, VISP),
+        (NO, YES, None, SERVER),
+        (OFF, YES, None, VISP),
+        (YES, NO, None, VISP),
+        (YES, OFF, None, SERVER),
+        (YES, YES, YES, USER),
+        (YES, NO, YES, VISP),
+        (NO, NO, NO, SERVER),
+        (YES, OFF, NO, USER),
+        (NO, OFF, YES, SERVER),
+        (OFF, NO, YES, VISP),
+        (YES, YES, OFF, VISP),
+        (OFF, OFF, OFF, None),
+        (OFF, OFF, NO, USER),
+    ],
+)
+def test_r1_3_status_matrix(server, visp, user, winner) -> None:
+    given_params = [
+        Param(scope, "FinishRule", str(scope), status)
+        for scope, status in ((USER, user), (SERVER, server), (VISP, visp))
+        if status is not None
+    ]
+    found = resolve(given_params).get("FinishRule")
+    assert (found.scope if found else None) == winner
+    assert (found.value if found else None) == (str(winner) if winner else None)
+
+
+def test_r1_2_the_nearest_to_the_user_wins_on_all_seven_levels() -> None:
+    for count in range(1, len(SCOPES) + 1):
+        found = resolve([Param(scope, "Idle-Timeout", number) for number, scope in enumerate(SCOPES[:count])])
+        assert found["Idle-Timeout"].scope == SCOPES[count - 1]
+        assert found["Idle-Timeout"].value == count - 1
+
+
+def test_r1_3_first_final_one_of_all_combinations_on_all_levels_wins() -> None:
+    for statuses in product((YES, NO, OFF), repeat=4):
+        found = resolve([Param(scope, "x-y", 0, status) for scope, status in zip(SCOPES[3:], statuses, strict=True)])
+        walk = [(scope, status) for scope, status in zip(SCOPES[3:], statuses, strict=True) if status is not OFF]
+        finals = [scope for scope, status in walk if status is NO]
+        expected = finals[0] if finals else walk[-1][0] if walk else None
+        assert (found["x-y"].scope if found else None) == expected
+
+
+def test_r1_5_an_effective_value_names_what_it_hid_weakest_first_without_disabled_ones() -> None:
+    server, visp, off = Param(SERVER, "x-y", 1), Param(VISP, "x-y", 2, NO), Param(SCOPES[4], "x-y", 3, OFF)
+    user = Param(USER, "x-y", 4)
+    found = resolve([user, off, visp, server])["x-y"]
+    assert (found.name, found.value, found.scope, found.hidden) == ("x-y", 2, VISP, (server, user))
+
+
+def test_r1_2_names_do_not_touch_each_other() -> None:
+    found = resolve([Param(SERVER, "a-b", 1, NO), Param(USER, "c-d", 2)])
+    assert {name: one.value for name, one in found.items()} == {"a-b": 1, "c-d": 2}
+
+
+@given(cases.params())
+def test_r1_2_r1_3_agree_with_the_oracle_in_any_order(params) -> None:
+    found = resolve(params)
+    for name in ("DebitControl", "FinishRule"):
+        assert (found[name].value if name in found else None) == cases.value_of(name, params)
+        if name in found:
+            alive = [one for one in params if one.name == name and one.status is not OFF]
+            assert len(found[name].hidden) == len(alive) - 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "stored"),
+    [
+        ("simultaneous-use", 1, 1),
+        ("simultaneous-use", 65_535, 65_535),
+        ("DebitControl", "VIP", "VIP"),
+        ("FinishRule", "garden", "garden"),
+        ("Idle-Timeout", 60, 60),
+        ("Framed-Route", ["10.0.0.0/8", "192.168.0.0/16"], ("10.0.0.0/8", "192.168.0.0/16")),
+    ],
+)
+def test_r1_4_good_values(name, value, stored) -> None:
+    assert check(name, value, KNOWN, cases.check_attribute) == stored
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("simultaneous-use", 0, "must be an integer from 1"),
+        ("simultaneous-use", 65_536, "must be an integer from 1"),
+        ("simultaneous-use", True, "must be an integer from 1"),
+        ("simultaneous-use", "2", "must be an integer from 1"),
+        ("simultaneous-use", None, "must be an integer from 1"),
+        ("DebitControl", "Nobody", "no DebitControl called 'Nobody'"),
+        ("DebitControl", ["VIP"], "no DebitControl called"),
+        ("FinishRule", "VIP", "no FinishRule called 'VIP'"),
+        ("finishrule", "garden", "finishrule: no such attribute"),
+        ("Idle-Timeout", 1.5, "Idle-Timeout: must be text or a number"),
+        ("Framed-IP-Address", ["192.0.2.1"], "must be one value"),
+        ("Framed-Route", [], "must not be empty"),
+    ],
+)
+def test_r1_4_bad_values_are_refused_with_their_path(name, value, message) -> None:
+    with pytest.raises(BadParam, match=message) as caught:
+        check(name, value, KNOWN, cases.check_attribute, path="params[2].value")
+    assert caught.value.path == "params[2].value"
+    assert str(caught.value).startswith("params[2].value: ")
+    assert isinstance(caught.value, BadValue)
+
+
+def test_r1_4_groups() -> None:
+    assert [is_reply(name) for name in ("Framed-Pool", "simultaneous-use", "DebitControl", "FinishRule")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_r2_8_a_control_with_a_currency_is_refused_where_a_visp_has_another() -> None:
+    assert check("DebitControl", "Home-Users", KNOWN, cases.check_attribute, ["IRR"]) == "Home-Users"
+    assert check("DebitControl", "VIP", KNOWN, cases.check_attribute, ["IRR", "CZK"]) == "VIP"
+    with pytest.raises(BadParam, match="Home-Users counts in IRR, the VISP in CZK"):
+        check("DebitControl", "Home-Users", KNOWN, cases.check_attribute, ["IRR", "CZK"])
