@@ -4,9 +4,11 @@
 Everything it needs to know it asks of the values it was built with: routers, replica, keys. No SQL and no policy code.
 """
 
+import json
 from typing import Final, Protocol, final
 
 from aaa.domain import mac
+from aaa.domain.instant import iso
 from aaa.radius import credentials
 from aaa.radius.clients import Clients, Nas
 from aaa.radius.credentials import CredentialResult
@@ -88,17 +90,17 @@ class Seats(Protocol):
     """Who is using a service now, for services with a limit on simultaneous use."""
 
     def take(self, service_id: int, limit: int, device: bytes, now: int) -> bool:
-        """Hold a seat for `device` (Calling-Station-Id) if there is one, or if it is its own. Empty: a device unknown."""
+        """Hold a seat for `device` (Calling-Station-Id; empty: unknown) if one is free, or is its own."""
 
 
 @final
 class Answer:
     """What came of one datagram.
 
-    `kind` is DROP, ACCEPT, REJECT, STATUS or DUPLICATE; `reply` the octets to send, empty for none. `cause` is a word: why
-    it was dropped, rejected or restricted, else empty; `detail` the cause's figures and the scope of its rule.
-    `nas`, `username`, `calling` and `verdict` (of Verdict; -1: none was reached) are for the log; `past_horizon` says that
-    the timeline had run out. `key` and `request` name it for `Access.release`.
+    `kind` is DROP, ACCEPT, REJECT, STATUS or DUPLICATE; `reply` the octets to send, empty for none. `cause` is a word:
+    why it was dropped, rejected or restricted, else empty; `detail` the cause's figures and the scope of its rule.
+    `nas`, `username`, `calling` and `verdict` (of Verdict; -1: none was reached) are for the log; `past_horizon` says
+    that the timeline had run out. `key` and `request` name it for `Access.release`.
     """
 
     __slots__ = (
@@ -365,9 +367,21 @@ def _caller(request: Packet) -> str | None:
 def _explain(answer: Answer, record: bytes, head: Entry, step: Step) -> None:
     reason = reasons(record, head)[step.reason]
     answer.cause = reason.cause.value
-    told = [f"{name}={figure}" for name, figure in reason.figures]
-    told.append(f"scope={reason.scope}")
+    told = []
+    for name, figure in reason.figures:
+        if isinstance(figure, int):
+            told.append(f"{name}={iso(figure) if name.endswith('_at') else figure}")
+        elif figure is not None:
+            told.append(f"{name}={word(figure)}")
+    told.append(f"scope={word(reason.scope)}")
     answer.detail = " ".join(told)
+
+
+def word(text: str) -> str:
+    """A value as it stands in a log line: quoted, its control characters escaped, unless it is one plain word."""
+    if text.isprintable() and text and " " not in text and '"' not in text and "=" not in text:
+        return text
+    return json.dumps(text)
 
 
 def _reject(

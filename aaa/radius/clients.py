@@ -79,7 +79,7 @@ class Clients:
     Immutable apart from a cache by source; build a new one when the table changes. Raises DuplicateNas.
     """
 
-    __slots__ = ("_networks", "_sources", "nas")
+    __slots__ = ("_lengths", "_places", "_sources", "nas")
 
     def __init__(self, nas: Iterable[Nas]) -> None:
         self.nas: tuple[Nas, ...] = tuple(nas)
@@ -94,7 +94,9 @@ class Clients:
                 place.default = one
             else:
                 place.named[one.identifier.encode()] = one
-        self._networks = sorted(places.items(), key=_longest_first)
+        self._places = {_network_key(network): place for network, place in places.items()}
+        # Longest first: one look-up for each length in use, however many routers there are.
+        self._lengths = sorted({key[:2] for key in self._places}, reverse=True)
         self._sources: dict[str, _Place] = {}
 
     def match(self, source: str, identifier: bytes | None) -> Nas | None:
@@ -111,8 +113,11 @@ class Clients:
     def _look_up(self, source: str) -> _Place:
         address = parse_address(source)
         found = _Place()
-        for network, place in self._networks:
-            if address.version != network.version or address not in network:
+        for version, length in self._lengths:
+            if version != address.version:
+                continue
+            place = self._places.get((version, length, int(address) >> address.max_prefixlen - length))
+            if place is None:
                 continue
             for identifier, nas in place.named.items():
                 found.named.setdefault(identifier, nas)
@@ -125,5 +130,6 @@ class Clients:
         return found
 
 
-def _longest_first(item: tuple[Network, _Place]) -> int:
-    return -item[0].prefixlen
+def _network_key(network: Network) -> tuple[int, int, int]:
+    """IP version, prefix length and the prefix's bits as a number."""
+    return network.version, network.prefixlen, int(network.network_address) >> network.max_prefixlen - network.prefixlen

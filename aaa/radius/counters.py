@@ -35,7 +35,7 @@ class Counters:
 class CounterReport:
     """Writes one process's counters where they can be read. `tick` is for the process's own loop: no thread or lock."""
 
-    def __init__(self, counters: Counters, state_dir: str | Path, role: str, index: int) -> None:
+    def __init__(self, counters: Counters, state_dir: str | os.PathLike[str], role: str, index: int) -> None:
         folder = Path(state_dir) / "counters"
         folder.mkdir(parents=True, exist_ok=True)
         self.path: Final = folder / f"{role}-{index}.json"

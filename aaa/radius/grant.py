@@ -1,4 +1,4 @@
-"""The attributes of an Access-Accept: an encoded profile fitted to the kind of session, and what changes with each login.
+"""The attributes of an Access-Accept: a profile fitted to the kind of session, and what changes with each login.
 
 Pure and on the login path: a profile is taken apart once for PPP, once for a hotspot and once for the rest, and kept.
 """
@@ -8,6 +8,7 @@ from typing import Final, final
 from aaa.domain.authorisation import Authorisation
 from aaa.domain.grace import grace
 from aaa.radius.packet import (
+    CLASS,
     FRAMED_IP_ADDRESS,
     FRAMED_PROTOCOL,
     SERVICE_TYPE,
@@ -47,7 +48,7 @@ class Fitted:
 
 
 def session_kind(request: Packet) -> int:
-    """PPP, HOTSPOT or PLAIN: RouterOS marks PPP by Framed-Protocol, a hotspot by Mikrotik-Host-IP and WISPr attributes."""
+    """PPP, HOTSPOT or PLAIN: RouterOS marks PPP by Framed-Protocol, a hotspot by Mikrotik-Host-IP or WISPr."""
     first = request.first
     if FRAMED_PROTOCOL in first:
         return PPP if first[FRAMED_PROTOCOL] == _PPP else PLAIN
@@ -126,4 +127,4 @@ def accept_attributes(fitted: Fitted, kind: int, head: Entry, step: Step, now: i
     if timeout:
         attributes += b"\x1b\x06" + timeout.to_bytes(4, "big")
     granted = Authorisation(head.service_id, head.version, step.position, step.profile, end // _SECOND)
-    return attributes + b"\x19\x1d" + granted.pack()
+    return attributes + encode_attribute(CLASS, granted.pack())

@@ -8,6 +8,7 @@ process. The kernel falls back to its own hash while fewer sockets than processe
 import ctypes
 import socket
 import struct
+import sys
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ RECEIVE_BUFFER: Final = 4 << 20
 LARGEST: Final = 4096
 _SO_RCVBUFFORCE: Final = 33
 _SO_ATTACH_REUSEPORT_CBPF: Final = 51
+_SO_MEMINFO: Final = 55
+_MEMINFO_DROPS: Final = 8
 _IP_PKTINFO: Final = 8
 _IN_PKTINFO: Final = struct.Struct("=I4s4s")
 _IN6_PKTINFO: Final = struct.Struct("=16sI")
@@ -100,3 +103,9 @@ def _spread_by_identifier(bound: socket.socket, processes: int) -> None:
     memory = ctypes.create_string_buffer(program, len(program))
     pointer = struct.pack("@HP", len(program) // 8, ctypes.addressof(memory))
     bound.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, pointer)
+
+
+def lost(bound: socket.socket) -> int:
+    """Datagrams that the kernel has dropped so far because the socket's buffer was full."""
+    memory = bound.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * (_MEMINFO_DROPS + 1))
+    return int.from_bytes(memory[4 * _MEMINFO_DROPS :], sys.byteorder)
