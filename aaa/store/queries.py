@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
-from aaa.store.tables import service, visp
+from aaa.store.tables import nas, service, session, visp
 
 
 class NotFound(LookupError):
@@ -54,3 +54,13 @@ def find_service(conn: Connection, name: str) -> ServiceRef:
         raise NotFound(f"{name!r} is the name of several subscribers: say which, as {places}")
     [row] = rows
     return ServiceRef(row.id, row.account_id, row.username, row.visp_id, row.visp, row.currency, row.timezone)
+
+
+def open_sessions(conn: Connection) -> Sequence[Any]:
+    """Every live session with its NAS's name, oldest first."""
+    return conn.execute(
+        select(session, nas.c.name.label("nas"))
+        .join(nas, session.c.nas_id == nas.c.id)
+        .where(session.c.closed_at.is_(None))
+        .order_by(session.c.started_at)
+    ).all()

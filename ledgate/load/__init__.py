@@ -1,6 +1,6 @@
 """`ledgate load`: one JSON file inserted or updated by name in one transaction."""
 
-from ledgate.load.apply import Counts, load
+from ledgate.load.apply import CHUNK, Counts, load
 from ledgate.load.fields import BadLoad
 
-__all__ = ["BadLoad", "Counts", "load"]
+__all__ = ["CHUNK", "BadLoad", "Counts", "load"]

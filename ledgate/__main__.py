@@ -1,0 +1,5 @@
+"""`python -m ledgate`."""
+
+from ledgate.cli import main
+
+main()

@@ -1,0 +1,288 @@
+"""The command line. Bad input ends with one clear line and exit status 2; `--json` prints data for machines."""
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+from zoneinfo import ZoneInfo
+
+import click
+from sqlalchemy.exc import OperationalError
+
+from aaa import clock
+from aaa.commands.jobs import pending
+from aaa.debit.explain import NothingKnown, explain, sentence
+from aaa.domain.instant import iso
+from aaa.domain.money import format_amount
+from aaa.domain.standing import Standing
+from aaa.store import seal
+from aaa.store.database import Database, open_database
+from aaa.store.queries import NotFound, find_service, open_sessions
+from aaa.store.timelines import read_history, read_timeline
+from billing import commands as billing
+from ledgate import config, load, migrate
+from ledgate.config import Settings
+from ledgate.load.fields import parse_instant
+
+BAD_INPUT = 2
+
+
+def refuse(message: str) -> NoReturn:
+    """End with one line on standard error and exit status 2."""
+    click.echo(f"ledgate: {message}", err=True)
+    raise SystemExit(BAD_INPUT)
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _faults_in_one_line(command: Command) -> Command:
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except (
+            config.BadSetting,
+            seal.KeyFileError,
+            migrate.StaleSchema,
+            NotFound,
+            billing.Refused,
+            load.BadLoad,
+            NothingKnown,
+        ) as error:
+            refuse(str(error))
+        except OperationalError as error:
+            click.echo(f"ledgate: the database cannot be reached: {str(error.orig).splitlines()[0]}", err=True)
+            raise SystemExit(1) from None
+
+    return run  # type: ignore[return-value]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--config", "config_file", metavar="FILE", help="TOML file of settings (default: LEDGATE_CONFIG).")
+@click.version_option(package_name="ledgate")
+@click.pass_context
+def main(context: click.Context, config_file: str | None) -> None:
+    """Ledgate: a RADIUS AAA server whose verdict is a function of the ledger."""
+    context.obj = config_file
+
+
+def settings() -> Settings:
+    """The effective settings of this call."""
+    return config.load(click.get_current_context().find_root().obj)
+
+
+@contextmanager
+def database(found: Settings) -> Iterator[Database]:
+    """The database, of this version's schema."""
+    db = open_database(found.database_url)
+    try:
+        migrate.require_current(db)
+        yield db
+    finally:
+        db.close()
+
+
+def keys(found: Settings, db: Database) -> seal.Sealer:
+    """The keys that fit the database. Raises KeyFileError."""
+    with db.read() as conn:
+        sealer = seal.open_keys(found.key_file, seal.holds_sealed(conn))
+        seal.verify(sealer, conn)
+    return sealer
+
+
+def actor() -> str:
+    """Who is at the keyboard, for the audit log."""
+    return f"cli:{os.environ.get('SUDO_USER') or os.environ.get('USER') or os.geteuid()}"[:64]
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def show(value: dict[str, Any] | list[Any], text: str, *, as_json: bool) -> None:
+    """Print data: JSON for machines, else the text."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False) if as_json else text)
+
+
+@main.command("migrate")
+@_faults_in_one_line
+def migrate_command() -> None:
+    """Bring the database to the schema of this version."""
+    found = settings()
+    _make_state_dir(found)
+    migrate.upgrade(found.database_url)
+    click.echo(f"the database has schema {migrate.wanted_revision()}")
+
+
+def _make_state_dir(found: Settings) -> None:
+    try:
+        found.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise config.BadSetting(f"state_dir {found.state_dir}: {error.strerror}") from None
+
+
+@main.command("config")
+@as_json
+@_faults_in_one_line
+def config_command(as_json: bool) -> None:
+    """Print the effective settings, secrets masked."""
+    shown = config.masked(settings())
+    show(shown, "\n".join(f"{name} = {json.dumps(value)}" for name, value in shown.items()), as_json=as_json)
+
+
+@main.command("load")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@as_json
+@_faults_in_one_line
+def load_command(file: Path, as_json: bool) -> None:
+    """Insert or update the objects of a JSON file by name, all or nothing."""
+    found = settings()
+    try:
+        document = json.loads(file.read_bytes())
+    except OSError as error:
+        refuse(f"{file}: {error.strerror}")
+    except ValueError as error:
+        refuse(f"{file}: {error}")
+    total = len(document.get("subscribers") or ()) if isinstance(document, dict) else 0
+    with database(found) as db:
+        sealer = keys(found, db)
+        bar = click.progressbar(length=total, label="subscribers", file=sys.stderr, hidden=total < load.CHUNK)
+        with bar:
+            counts = load.load(db, document, sealer, actor=actor(), now=clock.now(), progress=bar.update)
+    summary = {**counts.sections, "created": counts.created, "jobs": counts.jobs}
+    read = ", ".join(f"{count} {name}" for name, count in counts.sections.items() if count) or "nothing"
+    text = f"{file}: {read}; {counts.created} subscribers are new"
+    if counts.jobs:
+        text += f"; the engine recompiles the rest in the background (jobs {', '.join(map(str, counts.jobs))})"
+    show(summary, text, as_json=as_json)
+
+
+@main.command("pay")
+@click.argument("user")
+@click.argument("amount", type=int)
+@click.option("--id", "external_id", metavar="ID", help="The payment's own id: a known one posts nothing again.")
+@as_json
+@_faults_in_one_line
+def pay_command(user: str, amount: int, external_id: str | None, as_json: bool) -> None:
+    """Post a payment of AMOUNT minor units for USER."""
+    with database(settings()) as db:
+        with db.read() as conn:
+            ref = find_service(conn, user)
+        name = external_id if external_id is not None else secrets.token_hex(16)
+        posted = billing.pay(db, ref, amount, external_id=name, actor=actor(), now=clock.now())
+    what = "was known already, nothing was posted" if posted.repeated else f"of {_money(amount, posted)} is posted"
+    show(
+        {"username": ref.username, "id": name, "amount": amount, "repeated": posted.repeated, **_balance(posted.after)},
+        f"payment {name} for {ref.username} {what}: {_owes(posted.after)}",
+        as_json=as_json,
+    )
+
+
+@main.command("charge")
+@click.argument("user")
+@click.argument("amount", type=int)
+@click.option("--due", metavar="DATE", help="When it is due, as 2026-12-31 in the VISP's days (default: today).")
+@click.option("--note", default="", help="What it is for.")
+@click.option("--override", is_flag=True, help="Post it even above the debt limit; this is audited.")
+@as_json
+@_faults_in_one_line
+def charge_command(user: str, amount: int, due: str | None, note: str, override: bool, as_json: bool) -> None:
+    """Post a charge of AMOUNT minor units to USER."""
+    now = clock.now()
+    with database(settings()) as db:
+        with db.read() as conn:
+            ref = find_service(conn, user)
+        posted = billing.charge(
+            db, ref, amount, due_at=_due(due, ref.timezone, now), note=note, override=override, actor=actor(), now=now
+        )
+    show(
+        {"username": ref.username, "amount": amount, **_balance(posted.after)},
+        f"charge of {_money(amount, posted)} to {ref.username} is posted: {_owes(posted.after)}",
+        as_json=as_json,
+    )
+
+
+def _due(text: str | None, zone: str, now: int) -> int:
+    """The local midnight at which the due day begins, in UTC microseconds."""
+    try:
+        day = date.fromisoformat(text) if text is not None else datetime.fromtimestamp(now / 1e6, ZoneInfo(zone)).date()
+    except ValueError:
+        refuse(f"--due: {text!r} is not a date such as 2026-12-31")
+    return parse_instant(day.isoformat(), zone)
+
+
+def _money(amount: int, posted: billing.Posted) -> str:
+    return format_amount(amount, posted.after.currency)
+
+
+def _balance(standing: Standing) -> dict[str, Any]:
+    return {"debt": standing.debt, "credit": standing.credit, "currency": standing.currency}
+
+
+def _owes(standing: Standing) -> str:
+    if standing.debt:
+        return f"the debt is {format_amount(standing.debt, standing.currency)}"
+    if standing.credit:
+        return f"the credit is {format_amount(standing.credit, standing.currency)}"
+    return "nothing is owed"
+
+
+@main.command("explain")
+@click.argument("user")
+@click.option("--at", "at_text", metavar="TIME", help="Past or coming instant, as 2026-12-03T14:00:00Z (default: now).")
+@as_json
+@_faults_in_one_line
+def explain_command(user: str, at_text: str | None, as_json: bool) -> None:
+    """Why USER has the access that he has, since when and until when."""
+    with database(settings()) as db, db.read() as conn:
+        ref = find_service(conn, user)
+        try:
+            at = clock.now() if at_text is None else parse_instant(at_text, ref.timezone)
+        except ValueError:
+            refuse(f"--at: {at_text!r} is not an instant such as 2026-12-03T14:00:00Z")
+        found = read_timeline(conn, ref.service_id)
+        if found is None:
+            raise NothingKnown(f"{ref.username} has no timeline")
+        told = explain(ref.username, found[0], at, read_history(conn, ref.service_id))
+        late = pending(conn, ref.service_id)
+    note = "\na mass change has not reached this subscriber yet: this is the verdict in force" if late else ""
+    show(told.to_json() | ({"pending": True} if late else {}), sentence(told) + note, as_json=as_json)
+
+
+@main.command("sessions")
+@as_json
+@_faults_in_one_line
+def sessions_command(as_json: bool) -> None:
+    """The live sessions."""
+    with database(settings()) as db, db.read() as conn:
+        rows = list(open_sessions(conn))
+    listed = [
+        {
+            "username": row.username,
+            "nas": row.nas,
+            "address": row.framed_ip,
+            "calling_station_id": row.calling_station_id,
+            "acct_session_id": row.acct_session_id,
+            "started": iso(row.started_at),
+            "seconds": row.seconds,
+            "up": row.up,
+            "down": row.down,
+        }
+        for row in rows
+    ]
+    columns = ("username", "nas", "address", "calling_station_id", "started", "seconds", "up", "down")
+    show(listed, _table(columns, listed) if listed else "no session is live", as_json=as_json)
+
+
+def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
+    cells = [columns, *(tuple("" if row[name] is None else str(row[name]) for name in columns) for row in rows)]
+    widths = [max(len(line[at]) for line in cells) for at in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
+    )

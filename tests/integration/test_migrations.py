@@ -1,0 +1,40 @@
+"""Migrations from nothing, on both databases."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import select
+
+import aaa.store.tables
+import billing.tables
+from aaa.store.database import open_database
+from aaa.store.tables import control, feed_counter, param
+from ledgate import migrate
+
+
+def test_an_empty_database_is_migrated_to_exactly_the_tables_of_the_code(empty_database_url: str) -> None:
+    db = open_database(empty_database_url)
+    assert migrate.is_empty(db)
+    with pytest.raises(migrate.StaleSchema, match=r"has schema none, .* needs \d+: run `ledgate migrate`"):
+        migrate.require_current(db)
+    migrate.upgrade(empty_database_url)
+    migrate.require_current(db)
+    assert not migrate.is_empty(db)
+    with db.read() as conn:
+        context = MigrationContext.configure(conn, opts={"compare_type": True})
+        differences = compare_metadata(context, [aaa.store.tables.metadata, billing.tables.metadata])  # type: ignore[arg-type]
+    db.close()
+    assert differences == []
+
+
+def test_r3_2_a_fresh_installation_has_the_walled_garden_at_server_scope(database_url: str) -> None:
+    db = open_database(database_url)
+    with db.read() as conn:
+        rule = conn.execute(select(control).where(control.c.name == "walled-garden")).one()
+        attached = conn.execute(select(param).where(param.c.name == "FinishRule")).one()
+        epoch = conn.execute(select(feed_counter.c.epoch)).scalar_one()
+    db.close()
+    garden = {"restrict": {"address_list": "suspended"}}
+    assert (rule.kind, rule.value) == ("FinishRule", {"suspended": garden, "traffic": garden, "expire": garden})
+    assert (attached.level, attached.scope_id, attached.value) == ("server", 0, "walled-garden")
+    assert epoch
