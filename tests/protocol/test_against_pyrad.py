@@ -24,6 +24,7 @@ from aaa.radius.integrity import (
     verify_reply,
     verify_signed_request,
 )
+from aaa.radius.mppe import decrypt_key, encrypt_key
 from aaa.radius.packet import encode_attribute, encode_vendor, parse
 
 NAMES = OracleDictionary(dictionaries.path())
@@ -121,6 +122,14 @@ def test_rfc2865_5_2_pyrad_hides_passwords_alike(key: bytes, authenticator: byte
     hidden = hide_password(password, Secret(key), authenticator)
     assert hidden == theirs.PwCrypt(password)
     assert reveal(hidden, Secret(key), authenticator).rstrip(b"\0") == password
+
+
+@given(secrets, authenticators, st.binary(max_size=40), st.integers(0x8000, 0xFFFF))
+def test_rfc2548_2_4_2_pyrad_salts_keys_alike(key: bytes, authenticator: bytes, plain_key: bytes, salt: int) -> None:
+    secret = Secret(key)
+    theirs = oracle.AuthPacket(secret=key, authenticator=authenticator, dict=OracleDictionary())
+    assert theirs.SaltDecrypt(encrypt_key(plain_key, salt.to_bytes(2, "big"), secret, authenticator)) == plain_key
+    assert decrypt_key(theirs.SaltCrypt(plain_key), secret, authenticator) == plain_key
 
 
 VALUES = st.one_of(
