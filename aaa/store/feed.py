@@ -17,6 +17,7 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    Text,
     bindparam,
     exists,
     literal_column,
@@ -30,7 +31,7 @@ from aaa.store.tables import access, enforcement, nas, profile, replica_position
 
 SEEN_WITHIN: Final = 5 * clock.SECOND
 _CHUNK: Final = 2_000  # rows fetched at a time
-_SINCE: Final[BindParameter[str]] = bindparam("since")
+_SINCE: Final[BindParameter[str]] = bindparam("since", type_=Text())
 
 NAS_COLUMNS: Final = (
     nas.c.id,
