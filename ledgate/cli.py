@@ -21,12 +21,13 @@ from aaa.debit.explain import NothingKnown, explain, sentence
 from aaa.domain.instant import iso
 from aaa.domain.money import format_amount
 from aaa.domain.standing import Standing
+from aaa.radius.routers import clients_of
 from aaa.store import seal
 from aaa.store.database import Database, open_database
-from aaa.store.queries import NotFound, find_service, open_sessions
+from aaa.store.queries import NotFound, find_service, nas_rows, open_sessions
 from aaa.store.timelines import read_history, read_timeline
 from billing import commands as billing
-from ledgate import config, load, migrate
+from ledgate import config, load, migrate, radtest
 from ledgate.config import Settings
 from ledgate.load.fields import parse_instant
 
@@ -57,6 +58,9 @@ def _faults_in_one_line(command: Command) -> Command:
             NothingKnown,
         ) as error:
             refuse(str(error))
+        except radtest.NoAnswer as error:
+            click.echo(f"ledgate: {error}", err=True)
+            raise SystemExit(1) from None
         except OperationalError as error:
             click.echo(f"ledgate: the database cannot be reached: {str(error.orig).splitlines()[0]}", err=True)
             raise SystemExit(1) from None
@@ -286,3 +290,37 @@ def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
     )
+
+
+@main.command("radtest")
+@click.argument("user")
+@click.argument("password")
+@click.option("--method", type=click.Choice(radtest.METHODS), default="pap", show_default=True)
+@click.option("--server", default="127.0.0.1", show_default=True, help="Where to send it.")
+@click.option("--port", type=int, help="UDP port (default: the setting auth_port).")
+@click.option("--identifier", help="NAS-Identifier to send, where several routers share this machine's address.")
+@as_json
+@_faults_in_one_line
+def radtest_command(
+    user: str, password: str, method: str, server: str, port: int | None, identifier: str | None, as_json: bool
+) -> None:
+    """Log USER in with PASSWORD as a PPPoE router would, and print the reply.
+
+    The secret is taken from the database: this machine must be a NAS for the server. Exits 1 unless accepted.
+    """
+    found = settings()
+    with database(found) as db:
+        sealer = keys(found, db)
+        with db.read() as conn:
+            clients = clients_of(nas_rows(conn), sealer)
+    secret = radtest.own_secret(clients, server, identifier)
+    if secret is None:
+        refuse(f"this machine is no NAS of the database: load one with the address it has towards {server}")
+    result = radtest.attempt(server, port or found.auth_port, secret, user, password, method, identifier)
+    lines = [f"{result.code} after {result.latency / 1000:.1f} ms"]
+    lines += [f"  {name} = {value}" for name, value in result.attributes]
+    if result.mutual is not None:
+        lines.append(f"  the server {'knows' if result.mutual else 'did NOT prove that it knows'} the password too")
+    data = {"code": result.code, "attributes": list(result.attributes), "microseconds": result.latency}
+    show(data, "\n".join(lines), as_json=as_json)
+    raise SystemExit(0 if result.code == "Access-Accept" else 1)

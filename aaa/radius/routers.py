@@ -1,6 +1,7 @@
 """The routers and realms of the replica, ready for RADIUS (shell)."""
 
 import logging
+from collections.abc import Iterable
 from typing import Final
 
 from aaa.radius.clients import Clients, Nas, Network, parse_network
@@ -12,9 +13,14 @@ _log: Final = logging.getLogger(__name__)
 
 
 def read_clients(replica: Replica, keys: Sealer) -> Clients:
-    """Every router of the replica. One that cannot be used is left out and named in the log: the others must go on."""
+    """Every router of the replica."""
+    return clients_of(replica.nas_list(), keys)
+
+
+def clients_of(rows: Iterable[NasRow], keys: Sealer) -> Clients:
+    """These routers. One that cannot be used is left out and named in the log: the others must go on."""
     usable: dict[tuple[Network, str | None], Nas] = {}
-    for row in replica.nas_list():
+    for row in rows:
         try:
             nas = _nas(row, keys)
         except (SealBroken, ValueError) as error:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
+from aaa.store.replica import NasRow
 from aaa.store.tables import nas, service, session, visp
 
 
@@ -64,3 +65,9 @@ def open_sessions(conn: Connection) -> Sequence[Any]:
         .where(session.c.closed_at.is_(None))
         .order_by(session.c.started_at)
     ).all()
+
+
+def nas_rows(conn: Connection) -> list[NasRow]:
+    """Every router in use, as the replica has it."""
+    columns = [nas.c[name] for name in NasRow._fields]
+    return [NasRow(*row) for row in conn.execute(select(*columns).where(nas.c.removed.is_(False)).order_by(nas.c.id))]
