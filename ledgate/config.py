@@ -86,6 +86,15 @@ def load(config: str | Path | None = None, environment: Mapping[str, str] = os.e
     return _complete(found, path, environment)
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables from which another process loads the very same settings, without the file."""
+    given = {CONFIG_VARIABLE: ""}
+    for option in OPTIONS:
+        value = getattr(settings, option.name)
+        given[option.variable] = ",".join(value) if isinstance(value, tuple) else str(value)
+    return given
+
+
 def masked(settings: Settings) -> dict[str, Any]:
     """The settings as `ledgate config` shows them: values of JSON, secrets masked."""
     shown: dict[str, Any] = {}

@@ -13,3 +13,9 @@ def iso(instant: int) -> str:
     Raises OverflowError beyond the years 1 to 9999.
     """
     return (_EPOCH + instant * _MICROSECOND).isoformat().removesuffix("+00:00") + "Z"
+
+
+def stamp(instant: int) -> str:
+    """An instant for a log line, always to the millisecond: `2026-11-01T00:00:00.000Z`."""
+    seconds, rest = divmod(instant, 1_000_000)
+    return f"{iso(seconds * 1_000_000)[:-1]}.{rest // 1000:03d}Z"

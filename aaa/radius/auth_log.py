@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from aaa import clock
-from aaa.domain.instant import iso
+from aaa.domain.instant import stamp
 from aaa.domain.timeline import Verdict
 from aaa.radius.access import ACCEPT, Answer, word
 from aaa.radius.counters import Counters
@@ -33,8 +33,8 @@ _TEXT: Final = 253
 _WHOLE: Final = 4096
 
 
-def line(answer: Answer, stamp: str) -> str:
-    """One login as text: who, from which router, the verdict, its cause with figures and scope. `stamp` is its time."""
+def line(answer: Answer, moment: str) -> str:
+    """One login as text: who, from which router, the verdict, its cause with figures and scope."""
     result = "accept" if answer.kind == ACCEPT else "reject"
     verdict = _VERDICTS[answer.verdict] if answer.verdict >= 0 else ""
     cause = f" cause={answer.cause}" if answer.cause else ""
@@ -43,7 +43,7 @@ def line(answer: Answer, stamp: str) -> str:
     calling = f" calling={word(_text(answer.calling))}" if answer.calling else ""
     horizon = " past_horizon=yes" if answer.past_horizon else ""
     who = word(_text(answer.username))
-    return f"{stamp} login user={who} nas={nas}{calling} result={result}{verdict}{cause}{detail}{horizon}\n"
+    return f"{moment} login user={who} nas={nas}{calling} result={result}{verdict}{cause}{detail}{horizon}\n"
 
 
 def _text(octets: bytes) -> str:
@@ -69,7 +69,7 @@ class LoginLines:
         moment = now // _MILLISECOND
         if moment != self._moment:
             self._moment = moment
-            self._stamp = iso(moment * _MILLISECOND)
+            self._stamp = stamp(now)
         self._lines.append(line(answer, self._stamp))
 
     def flush(self) -> None:
