@@ -37,7 +37,7 @@ def check_attribute(name: str, value: object) -> None:
             raise ValueError(f"{name}: must be text or a number")
 
 
-def control(name: str = "Home-Users", **limits: object) -> DebitControl:
+def control(name: str = "Home-Users", /, **limits: int | str | None) -> DebitControl:
     return debit_control(name, limits)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import assume, example, given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from aaa.debit import compile as compiler
 from aaa.debit.compile import HORIZON, MOST_SEGMENTS, Window, compile
+from aaa.debit.policy import Policy
 from aaa.domain.service import Service
 from aaa.domain.standing import Due, Standing
 from aaa.domain.timeline import Cause, Reason, Segment, Timeline, Verdict
@@ -21,7 +23,7 @@ GARDEN = rule(
 )
 
 
-def timeline(found, standing: Standing, now: int, service: Service = SERVICE) -> Timeline:
+def timeline(found: Policy, standing: Standing, now: int, service: Service = SERVICE) -> Timeline:
     return compile(found, service, standing, now).timeline
 
 
@@ -49,7 +51,16 @@ def figures(segment: Segment) -> dict[str, object]:
         (10, 0, 0, None, None, 9 * 365, None, None),
     ],
 )
-def test_r2_9_the_table(debt, since, paid, max_debt, max_delay, now, blocked, until) -> None:
+def test_r2_9_the_table(
+    debt: int,
+    since: int,
+    paid: int | None,
+    max_debt: int | None,
+    max_delay: int | None,
+    now: int,
+    blocked: str | None,
+    until: int | None,
+) -> None:
     standing = owing(debt, since * DAY, None if paid is None else paid * DAY)
     found = timeline(policy(control(max_debt=max_debt, max_delay=max_delay)), standing, now * DAY)
     first = found.segments[0]
@@ -105,7 +116,7 @@ def test_r2_4_prepaid_any_debt_blocks_and_none_does_not() -> None:
 
 
 @pytest.mark.parametrize(("since", "paid", "start"), [(3, None, 3), (3, 1, 3), (3, 3, 3), (3, 7, 7), (90, 0, 90)])
-def test_r2_5_the_clock_starts_at_the_later_of_payment_and_debt(since, paid, start) -> None:
+def test_r2_5_the_clock_starts_at_the_later_of_payment_and_debt(since: int, paid: int | None, start: int) -> None:
     standing = owing(10, since * DAY, None if paid is None else paid * DAY, due=0)
     found = timeline(policy(HOME), standing, max(since, start) * DAY)
     assert found.verdict_end(0) == (start + 30) * DAY
@@ -131,7 +142,7 @@ def test_r2_6_a_due_date_to_come_has_not_started_the_clock() -> None:
 
 
 @pytest.mark.parametrize("anchor", ["last_payment", "oldest_unpaid"])
-def test_a_standing_that_does_not_say_when_the_clock_began_is_not_blocked_by_delay(anchor) -> None:
+def test_a_standing_that_does_not_say_when_the_clock_began_is_not_blocked_by_delay(anchor: str) -> None:
     standing = Standing(7, "IRR", debt=10, last_payment_at=0)
     found = timeline(policy(control(max_delay=0, anchor=anchor)), standing, 50 * DAY)
     assert shape(found) == [(50 * DAY, Verdict.ALLOW, None)]
@@ -243,8 +254,16 @@ def test_windows_that_come_and_go_and_touch(monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
+def test_a_window_that_opens_at_the_horizon_is_not_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = Reason(Cause.EXPIRE, (), "server")
+    found = sweep(monkeypatch, [Window(HORIZON, HORIZON + DAY, ended)])
+    assert [(one.start, one.end, one.reason) for one in found.segments] == [(0, HORIZON, None)]
+
+
 @pytest.mark.parametrize(("count", "horizon"), [(63, HORIZON), (64, 128 * SECOND), (200, 128 * SECOND)])
-def test_at_most_128_segments_the_horizon_coming_nearer(monkeypatch: pytest.MonkeyPatch, count, horizon) -> None:
+def test_at_most_128_segments_the_horizon_coming_nearer(
+    monkeypatch: pytest.MonkeyPatch, count: int, horizon: int
+) -> None:
     reason = Reason(Cause.DEBIT, (), "server")
     windows = [Window((2 * n + 1) * SECOND, (2 * n + 2) * SECOND, reason) for n in range(count)]
     found = sweep(monkeypatch, windows)
@@ -289,7 +308,7 @@ def test_segments_are_contiguous_distinct_and_reach_the_horizon(facts: Facts, no
 
 
 @given(cases.facts, cases.instants, st.randoms(use_true_random=False))
-def test_r8_1_the_same_facts_give_the_same_timeline(facts: Facts, now: int, chance) -> None:
+def test_r8_1_the_same_facts_give_the_same_timeline(facts: Facts, now: int, chance: Random) -> None:
     shuffled = list(facts.params)
     chance.shuffle(shuffled)
     again = replace(facts, params=tuple(shuffled))

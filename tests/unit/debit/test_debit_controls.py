@@ -32,7 +32,7 @@ def test_r2_the_seed_s_control() -> None:
 
 
 @pytest.mark.parametrize("value", [{}, {"max_debt": None, "max_delay": None, "anchor": None, "currency": None}])
-def test_r2_absent_and_null_are_no_limit(value) -> None:
+def test_r2_absent_and_null_are_no_limit(value: object) -> None:
     assert debit_control("VIP", value) == DebitControl("VIP")
 
 
@@ -57,7 +57,7 @@ def test_r2_a_control_comes_back_from_its_json() -> None:
         ({"currency": 364}, "controls[0].currency", "must be a currency code"),
     ],
 )
-def test_r2_a_bad_control_is_refused_with_its_path(value, path, message) -> None:
+def test_r2_a_bad_control_is_refused_with_its_path(value: object, path: str, message: str) -> None:
     with pytest.raises(BadControl) as caught:
         debit_control("x", value, "controls[0]")
     assert caught.value.path == path
@@ -151,7 +151,7 @@ def test_r3_1_with_a_pool_and_an_address_the_address_is_sent() -> None:
         ),
     ],
 )
-def test_r3_1_a_bad_rule_is_refused_with_its_path(value, path, message) -> None:
+def test_r3_1_a_bad_rule_is_refused_with_its_path(value: object, path: str, message: str) -> None:
     with pytest.raises(BadControl) as caught:
         finish_rule("x", value, check_attribute, "finish_rules[1]")
     assert caught.value.path == path

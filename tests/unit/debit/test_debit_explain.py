@@ -135,6 +135,14 @@ def test_a_replaced_timeline_that_ran_out_held_its_last_verdict() -> None:
     assert (found.verdict, found.since, found.until) == (Verdict.RESTRICT, 30 * DAY, 90 * DAY)
 
 
+def test_a_timeline_counts_from_when_it_took_over_early_or_late() -> None:
+    first = timeline(owing(0), 0)
+    late = timeline(owing(10), 29 * DAY)
+    assert explain("ali", late, 32 * DAY, [(first, 31 * DAY)]).since == 31 * DAY
+    early = timeline(owing(900_000), 5 * DAY)
+    assert explain("ali", early, 6 * DAY, [(first, 4 * DAY)]).since == 4 * DAY
+
+
 def test_two_changes_in_one_microsecond_the_later_counts() -> None:
     first, second, third = timeline(owing(0), 0), timeline(owing(900_000), DAY), timeline(owing(0), DAY)
     found = explain("ali", third, DAY, [(second, DAY), (first, DAY)])
@@ -213,7 +221,7 @@ def test_r8_3_agrees_with_a_walk_over_every_instant(chain: list[Timeline], at: i
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
-def reason_of(standing: Standing, **limits: object) -> Reason:
+def reason_of(standing: Standing, **limits: int) -> Reason:
     found = compile(policy(control(**limits)), SERVICE, standing, 900 * DAY).timeline.segments[0].reason
     assert found is not None
     return found

@@ -8,7 +8,7 @@ from hypothesis import given
 from aaa.debit.controls import Definitions
 from aaa.debit.params import BadParam, check, is_reply, resolve
 from aaa.debit.reply import BadValue
-from aaa.domain.service import SERVER, Param, Status
+from aaa.domain.service import SERVER, Param, Scope, Status
 from tests.unit.debit import cases
 from tests.unit.debit.cases import SCOPES, USER, VISP
 
@@ -42,7 +42,9 @@ KNOWN = Definitions(
         (OFF, OFF, NO, USER),
     ],
 )
-def test_r1_3_status_matrix(server, visp, user, winner) -> None:
+def test_r1_3_status_matrix(
+    server: Status | None, visp: Status | None, user: Status | None, winner: Scope | None
+) -> None:
     given_params = [
         Param(scope, "FinishRule", str(scope), status)
         for scope, status in ((USER, user), (SERVER, server), (VISP, visp))
@@ -82,7 +84,7 @@ def test_r1_2_names_do_not_touch_each_other() -> None:
 
 
 @given(cases.params())
-def test_r1_2_r1_3_agree_with_the_oracle_in_any_order(params) -> None:
+def test_r1_2_r1_3_agree_with_the_oracle_in_any_order(params: tuple[Param, ...]) -> None:
     found = resolve(params)
     for name in ("DebitControl", "FinishRule"):
         assert (found[name].value if name in found else None) == cases.value_of(name, params)
@@ -102,7 +104,7 @@ def test_r1_2_r1_3_agree_with_the_oracle_in_any_order(params) -> None:
         ("Framed-Route", ["10.0.0.0/8", "192.168.0.0/16"], ("10.0.0.0/8", "192.168.0.0/16")),
     ],
 )
-def test_r1_4_good_values(name, value, stored) -> None:
+def test_r1_4_good_values(name: str, value: object, stored: object) -> None:
     assert check(name, value, KNOWN, cases.check_attribute) == stored
 
 
@@ -123,7 +125,7 @@ def test_r1_4_good_values(name, value, stored) -> None:
         ("Framed-Route", [], "must not be empty"),
     ],
 )
-def test_r1_4_bad_values_are_refused_with_their_path(name, value, message) -> None:
+def test_r1_4_bad_values_are_refused_with_their_path(name: str, value: object, message: str) -> None:
     with pytest.raises(BadParam, match=message) as caught:
         check(name, value, KNOWN, cases.check_attribute, path="params[2].value")
     assert caught.value.path == "params[2].value"
