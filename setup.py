@@ -13,6 +13,7 @@ from setuptools import setup
 HOT_MODULES = [
     "aaa/radius/access.py",
     "aaa/radius/clients.py",
+    "aaa/radius/concealment.py",
     "aaa/radius/credentials.py",
     "aaa/radius/grant.py",
     "aaa/radius/integrity.py",

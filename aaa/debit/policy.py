@@ -112,14 +112,16 @@ def _definition(effective: Mapping[str, Effective], name: str, known: Mapping[st
 def _finish(action: Action, reply: Mapping[str, AttributeValue]) -> Grant:
     """What remains of an allowed service's reply, and what the action puts in its place (R3.3).
 
-    IPv6 goes. An address or pool of the action replaces the service's own, with the routes that lead there; else the
-    service keeps them, for an address-list restricts it where it is. All else stays unless the action sets it.
+    IPv6 goes, and so do routes to other networks: only the session's own address would enter an address-list, so a
+    routed network would leak. An address or pool of the action replaces the service's own, else the service keeps it.
+    All else stays unless the action sets it.
     """
     if isinstance(action, Deny):
         return REFUSED
     given = action.attributes()
     moves = any(name in ADDRESS for name, _ in given)
-    kept = {name: value for name, value in reply.items() if not is_ipv6(name) and not (moves and name in ADDRESSING)}
+    gone = ADDRESSING if moves else ADDRESSING - ADDRESS
+    kept = {name: value for name, value in reply.items() if not is_ipv6(name) and name not in gone}
     return _granted(Verdict.RESTRICT, {**kept, **dict(given)}, moves)
 
 

@@ -18,7 +18,18 @@ from aaa.radius.packet import VENDOR_SPECIFIC, split_vendor
 
 # What the protocol itself computes; a plan or a param must not set it.
 _OWN: Final = frozenset(
-    ("User-Password", "CHAP-Password", "CHAP-Challenge", "Proxy-State", "EAP-Message", "Message-Authenticator")
+    (
+        "User-Password",
+        "CHAP-Password",
+        "CHAP-Challenge",
+        "Class",
+        "EAP-Message",
+        "Framed-Protocol",
+        "Message-Authenticator",
+        "Proxy-State",
+        "Service-Type",
+        "State",
+    )
 )
 # Values that open a door to whoever reads them in a log.
 _SECRET: Final = frozenset(

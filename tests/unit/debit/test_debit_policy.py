@@ -97,13 +97,13 @@ def test_r3_3_a_finish_address_overrides_a_static_address_and_the_pool() -> None
     assert restricted({"ip": "100.64.0.1", "pool": "finish"}, static_ip="192.0.2.7") == expected
 
 
-def test_r3_3_without_an_address_of_its_own_restrict_keeps_the_service_s() -> None:
+def test_r3_3_without_an_address_of_its_own_restrict_keeps_the_service_s_but_no_route() -> None:
+    """A routed network would leak: only the session's own address is in the address-list."""
     route = Param(USER, "Framed-Route", "10.1.0.0/24")
     kept = restricted({"address_list": "overdue", "rate_limit": "128k/128k"}, route, static_ip="192.0.2.7")
     assert kept == {
         "Acct-Interim-Interval": 300,
         "Framed-IP-Address": "192.0.2.7",
-        "Framed-Route": "10.1.0.0/24",
         "Mikrotik-Address-List": "overdue",
         "Mikrotik-Rate-Limit": "128k/128k",
     }
