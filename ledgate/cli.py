@@ -23,13 +23,14 @@ from aaa.domain.money import format_amount
 from aaa.domain.standing import Standing
 from aaa.radius.routers import clients_of
 from aaa.store import seal
-from aaa.store.database import Database, open_database
+from aaa.store.database import BadDatabaseUrl, Database, open_database
 from aaa.store.queries import NotFound, find_service, nas_rows, open_sessions
 from aaa.store.timelines import read_history, read_timeline
 from billing import commands as billing
-from ledgate import config, load, migrate, radtest
+from ledgate import config, load, migrate, radtest, supervisor
 from ledgate.config import Settings
 from ledgate.load.fields import parse_instant
+from ledgate.role import ROLES, log_to_stderr
 
 BAD_INPUT = 2
 
@@ -56,9 +57,10 @@ def _faults_in_one_line(command: Command) -> Command:
             billing.Refused,
             load.BadLoad,
             NothingKnown,
+            BadDatabaseUrl,
         ) as error:
             refuse(str(error))
-        except radtest.NoAnswer as error:
+        except (radtest.NoAnswer, supervisor.PortTaken) as error:
             click.echo(f"ledgate: {error}", err=True)
             raise SystemExit(1) from None
         except OperationalError as error:
@@ -112,6 +114,32 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(value: dict[str, Any] | list[Any], text: str, *, as_json: bool) -> None:
     """Print data: JSON for machines, else the text."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False) if as_json else text)
+
+
+@main.command("run")
+@click.option(
+    "--role", type=click.Choice(("all", *ROLES)), default="all", show_default=True, help="Run one role alone."
+)
+@_faults_in_one_line
+def run_command(role: str) -> None:
+    """Serve, until SIGTERM or Ctrl-C. Migrates an empty database by itself, refuses a stale one."""
+    found = settings()
+    prepare(found)
+    log_to_stderr("ledgate")
+    raise SystemExit(supervisor.run(found, ROLES if role == "all" else (role,)))
+
+
+def prepare(found: Settings) -> None:
+    """Have a state directory, a database of this version's schema, and keys that fit it."""
+    _make_state_dir(found)
+    db = open_database(found.database_url)
+    try:
+        if migrate.is_empty(db):
+            migrate.upgrade(found.database_url)
+    finally:
+        db.close()
+    with database(found) as db:
+        keys(found, db)
 
 
 @main.command("migrate")
