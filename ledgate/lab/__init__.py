@@ -1,0 +1,1 @@
+"""The lab: a fake MikroTik router, for the demo and for tests."""
