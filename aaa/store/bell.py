@@ -1,11 +1,10 @@
 """The bell: waiting for somebody's commit (shell)."""
 
 import threading
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from aaa.store.database import Database
@@ -21,13 +20,13 @@ class Bell:
     def __init__(self, database: Database, channel: str) -> None:
         self._database = database
         self._channel = channel
-        self._pooled: PoolProxiedConnection | None = None
+        self._conn: psycopg.Connection[Any] | None = None
 
     def close(self) -> None:
         """Stop listening."""
-        if self._pooled is not None:
-            self._pooled.close()
-            self._pooled = None
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None
 
     def wait(self, seconds: float, stop: threading.Event) -> None:
         """Return when the channel was notified, or after `seconds`; while it only waits, also when `stop` is set."""
@@ -41,18 +40,13 @@ class Bell:
             self.close()
             stop.wait(seconds)
 
-    def _listening(self) -> psycopg.Connection[tuple[object, ...]]:
-        if self._pooled is None:
+    def _listening(self) -> psycopg.Connection[Any]:
+        if self._conn is None:
             pooled = self._database.engine.raw_connection()
-            pooled.detach()  # it stays open for as long as we listen: the pool may have another in its place
-            self._pooled = pooled
-            conn = self._driver(pooled)
+            conn = pooled.driver_connection
+            assert isinstance(conn, psycopg.Connection)
+            pooled.detach()  # ours for as long as we listen: the pool may have another in its place
+            self._conn = conn
             conn.autocommit = True
             conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
-        return self._driver(self._pooled)
-
-    @staticmethod
-    def _driver(pooled: PoolProxiedConnection) -> psycopg.Connection[tuple[object, ...]]:
-        driver = pooled.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        return driver
+        return self._conn

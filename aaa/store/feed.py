@@ -30,7 +30,7 @@ from aaa.store import dialect
 from aaa.store.tables import access, enforcement, nas, profile, replica_position, session, visp
 
 SEEN_WITHIN: Final = 5 * clock.SECOND
-_CHUNK: Final = 2_000  # rows fetched at a time
+_CHUNK: Final = 10_000  # rows fetched at a time
 _SINCE: Final[BindParameter[str]] = bindparam("since", type_=Text())
 
 NAS_COLUMNS: Final = (

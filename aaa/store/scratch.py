@@ -94,18 +94,23 @@ class Scratch:
         Other devices count, once each, whether live (`live_devices`, one entry for each open session) or holding a
         reservation; a device that connects again takes its own place. Devices that are unknown count one by one.
         """
-        known = {other for other in live_devices if other and other != device}
-        taken = len(known) + live_devices.count(b"")
-        if taken >= limit:
+        others = {other for other in live_devices if other and other != device}
+        unknown = live_devices.count(b"")
+        if len(others) + unknown >= limit:
             return False
         key = _KEY.pack(service_id)
         with self._reservations.begin(write=True) as txn:
             held = [
                 (expires, holder)
                 for expires, holder in _unpack(txn.get(key, b""))
-                if expires > now and holder not in known and not (holder and holder == device)
+                if expires > now and (holder != device or not holder)
             ]
-            if taken + len(held) >= limit:
+            for _, holder in held:
+                if holder:
+                    others.add(holder)
+                else:
+                    unknown += 1
+            if len(others) + unknown >= limit:
                 return False
             held.append((now + RESERVED_FOR, device))
             txn.put(key, _pack(held))
