@@ -1,10 +1,12 @@
 """VISPs, plans, controls, params and routers: put by name, inside an open change (shell).
 
 Each `put_*` inserts or updates the object of that name with the columns given (absent ones stay), appends an event if
-anything changed, touches the services it reaches, and returns the object's id. Values were checked by the caller.
+anything changed, touches the services it reaches, and returns the object's id. Values were checked by the caller. A new
+VISP, plan or control touches nobody: no service is in it and no param names it yet.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Table, select
@@ -55,16 +57,19 @@ def put_control(change: Change, kind: str, name: str, value: Mapping[str, Any]) 
 def put_param(change: Change, level: Level, scope_id: int, scope: str, name: str, value: Any, status: Status) -> int:
     """A param on a scope; `scope` is its name for the audit log. A `value` of None clears it."""
     key = {"level": level.name.lower(), "scope_id": scope_id, "name": name}
+    subject = f"service:{scope_id}" if level is Level.USER else scope
     if value is None:
         found = change.conn.execute(select(param).filter_by(**key)).mappings().first()
         if found is None:
             return 0
         change.conn.execute(param.delete().where(param.c.id == found["id"]))
-        event = change.event("param", scope, {name: found["value"], "status": found["status"]}, None)
+        before = {"param": name, "value": found["value"], "status": found["status"]}
+        event = change.event("delete", subject, before, None)
         _touch_param(change, level, scope_id, "param", event)
         return 0
-    param_id, event, differs = _put(change, param, key, {"value": value, "status": status.value}, scope)
-    if differs:
+    values = {"value": value, "status": status.value}
+    param_id, event, _ = _put(change, param, key, values, subject, about={"param": name})
+    if event:
         _touch_param(change, level, scope_id, "param", event)
     return param_id
 
@@ -109,14 +114,18 @@ def _put(
     subject: str,
     *,
     secret: frozenset[str] = frozenset(),
+    about: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[int, int, frozenset[str]]:
-    """Insert or update by key; returns (id, event or 0, the columns that changed: all of them for a new row)."""
+    """Insert or update by key; returns (id, event or 0 if all was so already, the columns of an old row that changed).
+
+    `about` goes into the event beside the values.
+    """
     where: list[ColumnElement[bool]] = [table.c[name] == wanted for name, wanted in key.items()]
-    found = change.conn.execute(select(table).where(*where).with_for_update()).mappings().first()
+    found = change.conn.execute(select(table).where(*where).with_for_update(key_share=True)).mappings().first()
     if found is None:
         row_id = change.conn.execute(table.insert().returning(table.c.id), {**key, **values}).scalar_one()
-        event = change.event("create", subject, None, _shown(values, secret))
-        return row_id, event, frozenset(values)
+        event = change.event("create", subject, None, {**about, **_shown(values, secret)})
+        return row_id, event, frozenset()
     differs = frozenset(name for name, wanted in values.items() if found[name] != wanted)
     if not differs:
         return found["id"], 0, differs
@@ -124,7 +133,7 @@ def _put(
         table.update().where(table.c.id == found["id"]).values({name: values[name] for name in differs})
     )
     before, after = ({name: row[name] for name in sorted(differs)} for row in (found, values))
-    event = change.event("update", subject, _shown(before, secret), _shown(after, secret))
+    event = change.event("update", subject, {**about, **_shown(before, secret)}, {**about, **_shown(after, secret)})
     return found["id"], event, differs
 
 

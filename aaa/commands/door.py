@@ -2,7 +2,8 @@
 
 A change is one transaction: lock the account, then its services, in id order; write the facts; read them again under
 the lock; compile; write `access`, `timeline_history` and `enforcement`; append `event`. So no stale timeline can win a
-race, and what RADIUS serves is never older than the facts it was compiled from.
+race, and what RADIUS serves is never older than the facts it was compiled from. Rows are locked for everything but
+references to them, so that accounting goes on writing sessions of services that a change holds.
 
     with door.change(db, actor="cli:ana", now=now) as change:
         services = change.lock_account(account_id)
@@ -11,12 +12,12 @@ race, and what RADIUS serves is never older than the facts it was compiled from.
         change.touch(services, cause="payment", event=event)
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from aaa.commands.recompile import Cause, recompile
 from aaa.domain.service import Level
@@ -25,7 +26,7 @@ from aaa.store.database import Database
 from aaa.store.tables import account, event, job, service
 
 INLINE: Final = 1_000
-"""A change that reaches more services than this commits its facts with a job that recompiles in batches."""
+"""A change whose scopes reach more services than this commits its facts with a job that recompiles in batches."""
 
 
 @dataclass(slots=True)
@@ -39,12 +40,34 @@ class Change:
     _touched: dict[int, Cause] = field(default_factory=dict)
     _fresh: dict[int, Cause] = field(default_factory=dict)
     _scopes: dict[tuple[Level, int], Cause] = field(default_factory=dict)
+    _scopes_locked: bool = False
 
     def lock_account(self, account_id: int) -> tuple[int, ...]:
-        """Lock an account and its services; returns the services' ids. Lock every account of a change first."""
-        self.conn.execute(select(account.c.id).where(account.c.id == account_id).with_for_update())
-        owned = select(service.c.id).where(service.c.account_id == account_id).order_by(service.c.id).with_for_update()
-        return tuple(self.conn.execute(owned).scalars())
+        """Lock an account and its services; returns the services' ids."""
+        return self.lock_accounts((account_id,))
+
+    def lock_accounts(self, ids: Collection[int]) -> tuple[int, ...]:
+        """Lock accounts, then their services, each in id order; returns the services' ids. Once in a change: whoever
+        locks a second time, in whatever order, may wait for a change that waits for him.
+        """
+        wanted = sorted(ids)
+        chunks = [wanted[at : at + INLINE] for at in range(0, len(wanted), INLINE)]
+        for chunk in chunks:
+            accounts = select(account.c.id).where(account.c.id.in_(chunk)).order_by(account.c.id)
+            self.conn.execute(accounts.with_for_update(key_share=True)).all()
+        locked: list[int] = []
+        for chunk in chunks:
+            owned = select(service.c.id).where(service.c.account_id.in_(chunk)).order_by(service.c.id)
+            locked.extend(self.conn.execute(owned.with_for_update(key_share=True)).scalars())
+        return tuple(locked)
+
+    def lock_scopes(self) -> None:
+        """Keep apart the changes that move services into scopes and those that change what a scope says: else each
+        could miss the other. What does both, or locks accounts too, calls this first.
+        """
+        if not self._scopes_locked:
+            dialect.lock_scopes(self.conn)
+            self._scopes_locked = True
 
     def event(self, kind: str, subject: str, before: Any, after: Any) -> int:
         """Append to the audit log; returns the event's id."""
@@ -52,29 +75,36 @@ class Change:
         return int(self.conn.execute(event.insert().returning(event.c.id), row).scalar_one())
 
     def touch(self, services: Iterable[int], *, cause: str, event: int) -> None:
-        """These existing services must be compiled anew when the change ends."""
+        """These services must be compiled anew when the change ends."""
         for service_id in services:
-            self._touched[service_id] = Cause(cause, event)
+            if service_id not in self._fresh:
+                self._touched[service_id] = Cause(cause, event)
 
     def touch_new(self, services: Iterable[int], *, cause: str, event: int) -> None:
-        """These services were made by this change; however many they are, they are compiled in it."""
+        """These services were made by this change; however many they are, they are compiled in it. The scopes must have
+        been locked before they were made.
+        """
         for service_id in services:
             self._fresh[service_id] = Cause(cause, event)
 
     def touch_scope(self, level: Level, scope_id: int, *, cause: str, event: int) -> None:
         """Every service that a scope reaches must be compiled anew: at once if they are few, else by a job."""
+        self.lock_scopes()
         self._scopes[level, scope_id] = Cause(cause, event)
 
     def _finish(self) -> None:
-        for (level, scope_id), cause in self._scopes.items():
-            reached = facts.services_in(level, scope_id).limit(None).order_by(None)
-            already = len(self._fresh)  # services made by this change are compiled with the new facts anyway
-            if self.conn.execute(select(func.count()).select_from(reached.subquery())).scalar_one() - already > INLINE:
+        everywhere = (Level.SERVER, 0)
+        scopes = {everywhere: self._scopes[everywhere]} if everywhere in self._scopes else self._scopes
+        for (level, scope_id), cause in scopes.items():
+            # services made by this change are compiled with the new facts anyway
+            most = INLINE + len(self._fresh) + 1
+            reached = self.conn.execute(facts.services_in(level, scope_id, limit=most)).scalars()
+            stored = [service_id for service_id in reached if service_id not in self._fresh]
+            if len(self._touched) + len(stored) > INLINE:
                 self.jobs.append(self._job(level, scope_id, cause))
             else:
-                for service_id in self.conn.execute(facts.services_in(level, scope_id)).scalars():
-                    if service_id not in self._fresh:
-                        self._touched.setdefault(service_id, cause)
+                for service_id in stored:
+                    self._touched.setdefault(service_id, cause)
         old = sorted(self._touched)
         lock_services(self.conn, old)
         recompile(self.conn, old, now=self.now, causes=self._touched)
@@ -107,5 +137,7 @@ def lock_services(conn: Connection, ids: Sequence[int]) -> None:
     for at in range(0, len(ids), INLINE):
         chunk = ids[at : at + INLINE]
         owners = select(service.c.account_id).where(service.c.id.in_(chunk))
-        conn.execute(select(account.c.id).where(account.c.id.in_(owners)).order_by(account.c.id).with_for_update())
-        conn.execute(select(service.c.id).where(service.c.id.in_(chunk)).order_by(service.c.id).with_for_update())
+        accounts = select(account.c.id).where(account.c.id.in_(owners)).order_by(account.c.id)
+        conn.execute(accounts.with_for_update(key_share=True)).all()
+        wanted = select(service.c.id).where(service.c.id.in_(chunk)).order_by(service.c.id)
+        conn.execute(wanted.with_for_update(key_share=True)).all()

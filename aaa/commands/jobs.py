@@ -19,7 +19,11 @@ def run_batch(db: Database, now: int) -> bool:
     """
     with db.write() as conn:
         waiting = (
-            select(job).where(job.c.done_at.is_(None)).order_by(job.c.id).limit(1).with_for_update(skip_locked=True)
+            select(job)
+            .where(job.c.done_at.is_(None))
+            .order_by(job.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True, key_share=True)
         )
         found = conn.execute(waiting).mappings().first()
         if found is None:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
-
 from aaa.commands.door import Change
 from aaa.domain.standing import Standing
 from aaa.store import dialect, facts
@@ -36,6 +34,7 @@ def create(change: Change, new: Sequence[NewService], standings: Sequence[Standi
 
     `standings` are what the accounts start with, in the same order.
     """
+    change.lock_scopes()
     subscribers = dialect.new_ids(change.conn, subscriber, len(new))
     accounts = dialect.new_ids(change.conn, account, len(new))
     services = dialect.new_ids(change.conn, service, len(new))
@@ -98,9 +97,14 @@ def create(change: Change, new: Sequence[NewService], standings: Sequence[Standi
     return made
 
 
-def update(change: Change, service_id: int, values: Mapping[str, Any], password: str | None, sealer: Sealer) -> bool:
-    """Change the given columns of a service, and its password if one is given; False if all was so already."""
-    row = change.conn.execute(select(service).where(service.c.id == service_id)).mappings().one()
+def update(
+    change: Change, row: Mapping[str, Any], values: Mapping[str, Any], password: str | None, sealer: Sealer
+) -> bool:
+    """Change the given columns of a service, and its password if one is given; False if all was so already.
+
+    `row` is the service as stored, read under the lock of its account.
+    """
+    service_id = row["id"]
     before: dict[str, Any] = {name: row[name] for name, value in values.items() if row[name] != value}
     after: dict[str, Any] = {name: values[name] for name in before}
     written = dict(after)
@@ -109,6 +113,8 @@ def update(change: Change, service_id: int, values: Mapping[str, Any], password:
         before["password"] = after["password"] = "***"
     if not written:
         return False
+    if not facts.SCOPE_COLUMNS.isdisjoint(written):
+        change.lock_scopes()
     change.conn.execute(service.update().where(service.c.id == service_id).values(written))
     event_id = change.event("update", f"service:{service_id}", before, after)
     change.touch([service_id], cause="update", event=event_id)

@@ -116,6 +116,8 @@ _LEVEL_COLUMNS: Final = {
     Level.CLASS: "class_id",
     Level.USER: "id",
 }
+SCOPE_COLUMNS: Final = frozenset(_LEVEL_COLUMNS.values()) - {"id"}
+"""The columns of `service` that say which scopes it is in."""
 
 
 def read_services(conn: Connection, ids: Sequence[int]) -> list[ServiceFacts]:

@@ -77,30 +77,42 @@ def load(
     """
     reader = Reader(document, "", SECTIONS)
     sections = {name: _section(reader, name) for name in SECTIONS}
-    with change(db, actor=actor, now=now) as door:
-        loading = _Loading(door, sealer)
-        for index, one in enumerate(sections["visps"]):
-            loading.visp(Reader(one, f"visps[{index}]", _VISP))
-        for index, one in enumerate(sections["plans"]):
-            loading.plan(Reader(one, f"plans[{index}]", _PLAN))
-        for index, one in enumerate(sections["controls"]):
-            loading.control(params.DEBIT_CONTROL, Reader(one, f"controls[{index}]", _CONTROL))
-        for index, one in enumerate(sections["finish_rules"]):
-            loading.control(params.FINISH_RULE, Reader(one, f"finish_rules[{index}]", _FINISH))
-        for index, one in enumerate(sections["nas"]):
-            loading.nas(Reader(one, f"nas[{index}]", _NAS))
-        created = 0
-        names = loading.names()
-        for at in range(0, len(sections["subscribers"]), CHUNK):
-            chunk = sections["subscribers"][at : at + CHUNK]
-            created += loading.subscribers(
-                [Reader(one, f"subscribers[{at + index}]", _SUBSCRIBER) for index, one in enumerate(chunk)], names
-            )
-            progress(len(chunk))
-        # params come last: they may name subscribers of this very file
-        for index, one in enumerate(sections["params"]):
-            loading.param(Reader(one, f"params[{index}]", _PARAM))
+    try:
+        with change(db, actor=actor, now=now) as door:
+            created = _apply(_Loading(door, sealer), sections, progress)
+    except BadValue as error:  # the controls and params of several objects do not go together
+        raise BadLoad(error.path, error.message) from None
     return Counts({name: len(found) for name, found in sections.items()}, created, door.jobs)
+
+
+def _apply(loading: "_Loading", sections: Mapping[str, Sequence[Any]], progress: Progress) -> int:
+    """Put every object; returns how many subscribers are new."""
+    loading.lock(sections["subscribers"])
+    for index, one in enumerate(sections["visps"]):
+        loading.visp(Reader(one, f"visps[{index}]", _VISP))
+    for index, one in enumerate(sections["plans"]):
+        loading.plan(Reader(one, f"plans[{index}]", _PLAN))
+    for index, one in enumerate(sections["controls"]):
+        loading.control(params.DEBIT_CONTROL, Reader(one, f"controls[{index}]", _CONTROL))
+    for index, one in enumerate(sections["finish_rules"]):
+        loading.control(params.FINISH_RULE, Reader(one, f"finish_rules[{index}]", _FINISH))
+    for index, one in enumerate(sections["nas"]):
+        loading.nas(Reader(one, f"nas[{index}]", _NAS))
+    loading.check_nas()
+    created = 0
+    names = loading.names()
+    for at in range(0, len(sections["subscribers"]), CHUNK):
+        chunk = sections["subscribers"][at : at + CHUNK]
+        created += loading.subscribers(
+            [Reader(one, f"subscribers[{at + index}]", _SUBSCRIBER) for index, one in enumerate(chunk)], names
+        )
+        progress(len(chunk))
+    # params come last: they may name subscribers of this very file
+    known = loading.definitions()
+    for index, one in enumerate(sections["params"]):
+        loading.param(Reader(one, f"params[{index}]", _PARAM), known)
+    loading.check_currencies(known)
+    return created
 
 
 def _section(reader: Reader, name: str) -> Sequence[Any]:
@@ -129,6 +141,25 @@ class _Loading:
         self._conn: Connection = door.conn
         self._sealer = sealer
         self._check = load_dictionary().check
+        self._paths: dict[tuple[str, object], str] = {}
+        """Where in the file something was put, for the checks that need all of it."""
+
+    def lock(self, subscribers: Sequence[Any]) -> None:
+        """Lock the scopes, and the accounts of those subscribers that are there already."""
+        self._door.lock_scopes()
+        found: set[int] = set()
+        for at in range(0, len(subscribers), CHUNK):
+            usernames = [
+                Reader(one, f"subscribers[{at + index}]", _SUBSCRIBER).need("username", fields.username)
+                for index, one in enumerate(subscribers[at : at + CHUNK])
+            ]
+            owners = select(service.c.account_id).where(service.c.username.in_(usernames))
+            found.update(self._conn.execute(owners).scalars())
+        self._door.lock_accounts(found)
+
+    def definitions(self) -> controls.Definitions:
+        """Every control there is."""
+        return definitions({(row.kind, row.name): row.value for row in self._conn.execute(select(control))})
 
     def names(self) -> _Names:
         visps = {row.name: (row.id, row.currency, row.timezone) for row in self._conn.execute(select(visp))}
@@ -152,7 +183,8 @@ class _Loading:
         if known is not None and values.get("currency", known.currency) != known.currency:
             if self._conn.execute(select(account.c.id).where(account.c.visp_id == known.id).limit(1)).first():
                 raise BadLoad(reader.at("currency"), f"{name} has accounts in {known.currency}: it cannot change")
-        catalogue.put_visp(self._door, name, values)
+        visp_id = catalogue.put_visp(self._door, name, values)
+        self._paths["visp", visp_id] = reader.at("currency")
 
     def plan(self, reader: Reader) -> None:
         name = reader.need("name", fields.name)
@@ -182,23 +214,15 @@ class _Loading:
         try:
             if kind == params.DEBIT_CONTROL:
                 made = controls.debit_control(name, merged, reader.path)
-                self._require_currency(made, reader)
                 catalogue.put_control(self._door, kind, name, made.to_json())
+                self._paths["control", name] = reader.at("currency")
             else:
                 rule = controls.finish_rule(name, merged, self._check, reader.path)
                 catalogue.put_control(self._door, kind, name, rule.to_json())
         except BadValue as error:
             raise BadLoad(error.path, error.message) from None
 
-    def _require_currency(self, made: controls.DebitControl, reader: Reader) -> None:
-        """A control in use must not turn to a currency that a VISP under it does not have (R2.8)."""
-        users = self._conn.execute(select(param).where(param.c.name == params.DEBIT_CONTROL)).mappings()
-        for one in users:
-            if one["value"] == made.name:
-                for code in self._currencies(Level[one["level"].upper()], one["scope_id"]):
-                    params.require_currency(made, code, reader.at("currency"))
-
-    def param(self, reader: Reader) -> None:
+    def param(self, reader: Reader, known_controls: controls.Definitions) -> None:
         level, scope_id, scope = self._scope(reader.need("scope", fields.text(300)), reader.at("scope"))
         name = reader.need("name", fields.name)
         known = self._conn.execute(
@@ -211,29 +235,35 @@ class _Loading:
             raise BadLoad(reader.at("value"), "is missing")
         value = reader.raw("value") if reader.has("value") or known is None else known.value
         if value is not None:
-            known_controls = {(row.kind, row.name): row.value for row in self._conn.execute(select(control))}
             try:
-                value = params.check(
-                    name,
-                    value,
-                    definitions(known_controls),
-                    self._check,
-                    self._currencies(level, scope_id),
-                    reader.at("value"),
-                )
+                value = params.check(name, value, known_controls, self._check, path=reader.at("value"))
             except BadValue as error:
                 raise BadLoad(error.path, error.message) from None
         stored = list(value) if isinstance(value, tuple) else value
-        catalogue.put_param(self._door, level, scope_id, scope, name, stored, Status(status))
+        param_id = catalogue.put_param(self._door, level, scope_id, scope, name, stored, Status(status))
+        self._paths["param", param_id] = reader.at("value")
 
-    def _currencies(self, level: Level, scope_id: int) -> list[str]:
-        """The currencies of the VISPs under a scope."""
-        found = select(visp.c.currency).distinct()
-        if level is not Level.SERVER:
+    def check_currencies(self, known: controls.Definitions) -> None:
+        """A DebitControl that has a currency must not reach a VISP of another one (R2.8)."""
+        for one in self._conn.execute(select(param).where(param.c.name == params.DEBIT_CONTROL)):
+            used = known.debit_controls[one.value]
+            if used.currency is None:
+                continue
+            for reached in self._visps_under(Level[one.level.upper()], one.scope_id):
+                places = (("param", one.id), ("control", used.name), ("visp", reached.id))
+                path = next((self._paths[place] for place in places if place in self._paths), "params")
+                params.require_currency(used, reached.currency, path)
+
+    def _visps_under(self, level: Level, scope_id: int) -> Sequence[Any]:
+        found = select(visp.c.id, visp.c.currency)
+        if level is Level.VISP:
+            found = found.where(visp.c.id == scope_id)
+        elif level is Level.PLAN:
+            found = found.join(plan, plan.c.visp_id == visp.c.id).where(plan.c.id == scope_id)
+        elif level is not Level.SERVER:
             reached = facts.services_in(level, scope_id).with_only_columns(service.c.visp_id).order_by(None)
-            here = visp.c.id == scope_id if level is Level.VISP else visp.c.id.in_(reached)
-            found = found.where(here)
-        return list(self._conn.execute(found).scalars())
+            found = found.where(visp.c.id.in_(reached))
+        return self._conn.execute(found).all()
 
     def _scope(self, text: str, path: str) -> tuple[Level, int, str]:
         word, _, name = text.partition(":")
@@ -277,17 +307,28 @@ class _Loading:
         ):
             if reader.has(key):
                 values[key] = reader.take(key, read)
-        for key, choices in (
-            ("require_message_authenticator", ("yes", "no", "auto")),
-            ("limit_proxy_state", ("yes", "no", "auto")),
-            ("octets", ("rfc", "client")),
-            ("coa_session_timeout", ("from_start", "from_now")),
+        for key, default, choices in (
+            ("require_message_authenticator", "auto", ("yes", "no", "auto")),
+            ("limit_proxy_state", "auto", ("yes", "no", "auto")),
+            ("octets", "rfc", ("rfc", "client")),
+            ("coa_session_timeout", "from_start", ("from_start", "from_now")),
         ):
             if reader.has(key):
-                values[key] = reader.need(key, fields.one_of(*choices))
+                values[key] = reader.take(key, fields.one_of(*choices)) or default
         if reader.has("coa_port"):
-            values["coa_port"] = reader.need("coa_port", fields.whole(1, 65535))
-        catalogue.put_nas(self._door, name, values, self._sealer)
+            values["coa_port"] = reader.take("coa_port", fields.whole(1, 65535)) or 3799
+        nas_id = catalogue.put_nas(self._door, name, values, self._sealer)
+        self._paths["nas", nas_id] = reader.at("identifier" if reader.has("identifier") else "address")
+
+    def check_nas(self) -> None:
+        """No two routers may have the same address and identifier: no packet could tell them apart."""
+        seen: dict[tuple[str, str | None], Any] = {}
+        for row in self._conn.execute(select(nas).where(nas.c.removed.is_(False)).order_by(nas.c.id)):
+            other = seen.setdefault((row.address, row.identifier), row)
+            if other is not row:
+                path = self._paths.get(("nas", row.id)) or self._paths.get(("nas", other.id), "nas")
+                told = "no identifier" if row.identifier is None else f"identifier {row.identifier!r}"
+                raise BadLoad(path, f"{other.name} and {row.name} both have {row.address} and {told}")
 
     def _visp(self, reader: Reader) -> tuple[int, str, str]:
         name = reader.need("visp", fields.name)
@@ -300,12 +341,8 @@ class _Loading:
         """Make or update one chunk; returns how many were made."""
         usernames = [reader.need("username", fields.username) for reader in readers]
         known: dict[str, list[Any]] = {}
-        for row in self._conn.execute(
-            select(service.c.id, service.c.username, service.c.visp_id, service.c.account_id).where(
-                service.c.username.in_(usernames)
-            )
-        ):
-            known.setdefault(row.username, []).append(row)
+        for row in self._conn.execute(select(service).where(service.c.username.in_(usernames))).mappings():
+            known.setdefault(row["username"], []).append(row)
         fresh: list[services.NewService] = []
         opened: list[openings.Opening] = []
         for reader, username in zip(readers, usernames, strict=True):
@@ -318,9 +355,8 @@ class _Loading:
             balance = reader.take("balance", fields.whole(-fields.MOST, fields.MOST)) or 0
             last_payment = reader.take("last_payment", fields.instant(zone))
             if existing is not None:
-                self._door.lock_account(existing.account_id)
                 secret = reader.take("password", fields.password, null=False)
-                services.update(self._door, existing.id, values, secret, self._sealer)
+                services.update(self._door, existing, values, secret, self._sealer)
                 continue
             secret = reader.need("password", fields.password)
             fresh.append(services.NewService(username, secret, visp_id, currency, values))
@@ -336,12 +372,12 @@ class _Loading:
         """The VISP of a subscriber, and its row if it is there already."""
         if reader.raw("visp") is None and len(known) == 1:
             [row] = known
-            return next(place for place in names.visps.values() if place[0] == row.visp_id), row
+            return next(place for place in names.visps.values() if place[0] == row["visp_id"]), row
         name = reader.need("visp", fields.name)
         place = names.visps.get(name)
         if place is None:
             raise BadLoad(reader.at("visp"), f"there is no VISP called {name!r}")
-        return place, next((row for row in known if row.visp_id == place[0]), None)
+        return place, next((row for row in known if row["visp_id"] == place[0]), None)
 
     def _service_values(self, reader: Reader, visp_id: int, zone: str, names: _Names) -> dict[str, Any]:
         values: dict[str, Any] = {}

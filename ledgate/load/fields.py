@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from ipaddress import AddressValueError, IPv4Address, ip_address, ip_network
+from ipaddress import AddressValueError, IPv4Address, ip_address
 from typing import Any, Final, TypeVar, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aaa.domain import mac
 from aaa.domain.money import UnknownCurrency, digits
+from aaa.radius.clients import parse_network
 
 T = TypeVar("T")
 
@@ -25,6 +26,8 @@ class BadLoad(ValueError):
 
 class Reader:
     """One object of the file: takes its keys one by one, refuses those it does not know."""
+
+    __slots__ = ("_value", "path")
 
     def __init__(self, value: object, path: str, known: Sequence[str]) -> None:
         if not isinstance(value, Mapping):
@@ -57,7 +60,7 @@ class Reader:
         """The value of `key`, which must be there."""
         value = self._value.get(key)
         if value is None:
-            raise BadLoad(self.at(key), "is missing")
+            raise BadLoad(self.at(key), "must not be null" if key in self._value else "is missing")
         return read(value, self.at(key))
 
 
@@ -69,6 +72,8 @@ def text(most: int, least: int = 1) -> Callable[[Any, str], str]:
             raise BadLoad(path, f"must have {least} to {most} characters")
         if "\0" in value:
             raise BadLoad(path, "must not hold a NUL character")
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise BadLoad(path, "must not hold half of a surrogate pair")
         return value
 
     return read
@@ -157,9 +162,9 @@ def address(value: Any, path: str) -> str:
 
 
 def network(value: Any, path: str) -> str:
-    """An address or a prefix, in its canonical spelling."""
+    """An address or a prefix, in its canonical spelling; what is mapped into IPv6 becomes IPv4 again."""
     try:
-        found = ip_network(text(49)(value, path))
+        found = parse_network(text(49)(value, path))
     except ValueError as error:
         raise BadLoad(path, f"{value!r} is not an address or a prefix: {error}") from None
     return str(found.network_address) if found.num_addresses == 1 else str(found)
@@ -172,17 +177,21 @@ def instant(zone: str) -> Callable[[Any, str], int]:
         try:
             return parse_instant(text(40)(value, path), zone)
         except ValueError:
-            raise BadLoad(path, f"{value!r} is not an instant such as 2026-11-01T00:00:00Z") from None
+            raise BadLoad(path, f"{value!r} is not an instant such as 2026-11-01T00:00:00Z, of 1970 to 2999") from None
 
     return read
 
 
 def parse_instant(value: str, zone: str) -> int:
-    """An ISO 8601 instant or date as UTC microseconds; what has no offset counts in `zone`. Raises ValueError."""
+    """An ISO 8601 instant or date, 1970 to 2999, as UTC microseconds; what has no offset counts in `zone`. Raises
+    ValueError.
+    """
     try:
         found = datetime.combine(date.fromisoformat(value), time.min)
     except ValueError:
         found = datetime.fromisoformat(value)
     if found.tzinfo is None:
         found = found.replace(tzinfo=ZoneInfo(zone))
-    return (found - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    if not 1970 <= found.year < 3000:  # a delay counted from it must still be a date
+        raise ValueError(f"the year {found.year} is out of range")
+    return max(0, (found - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1))
