@@ -1,7 +1,7 @@
 """What moves money: charge and pay, each one transaction through access's door (shell)."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
@@ -9,11 +9,16 @@ from sqlalchemy.exc import IntegrityError
 from aaa.commands.door import Change, change
 from aaa.commands.recompile import Policies
 from aaa.domain.standing import Standing
-from aaa.store import facts
+from aaa.store import dialect, facts
 from aaa.store.database import Database
 from aaa.store.queries import ServiceRef
 from aaa.store.tables import account
 from billing import ledger, standing, tables
+
+MOST: Final = 2**62
+"""The greatest amount, debt or credit, in minor units: the sum of two still fits 64 bits."""
+MOST_ID: Final = 200
+MOST_NOTE: Final = 500
 
 
 class Refused(ValueError):
@@ -34,8 +39,8 @@ def pay(
     db: Database, ref: ServiceRef, amount: int, *, external_id: str, provider: str = "cashier", actor: str, now: int
 ) -> Posted:
     """Post a payment on the service's account, once per (provider, external id) (R7.4); raises Refused."""
-    if amount <= 0:
-        raise Refused(f"a payment must be above zero, not {amount}")
+    _check_amount("a payment", amount)
+    _check_text("the id of a payment", external_id, 1, MOST_ID)
     try:
         return _pay(db, ref, amount, external_id, provider, actor, now)
     except IntegrityError:  # the same id was posted to another account at the same moment
@@ -58,7 +63,7 @@ def _pay(db: Database, ref: ServiceRef, amount: int, external_id: str, provider:
                     f"payment {external_id!r} is known already, with {known.amount} on {whose}: nothing was posted"
                 )
             return Posted(before, before, None, repeated=True)
-        after = standing.paid(before, standing.Payment(amount, now))
+        after = _within(standing.paid(before, standing.Payment(amount, now)))
         event = door.event(
             "payment",
             f"account:{ref.account_id}",
@@ -94,8 +99,8 @@ def charge(
     now: int,
 ) -> Posted:
     """Post a charge that an operator asked for; refused above `max_debt` unless overridden, which is audited (R2.7)."""
-    if amount <= 0:
-        raise Refused(f"a charge must be above zero, not {amount}")
+    _check_amount("a charge", amount)
+    _check_text("the note of a charge", note, 0, MOST_NOTE)
     with change(db, actor=actor, now=now) as door:
         services = door.lock_account(ref.account_id)
         before = read_standing(door.conn, ref.account_id)
@@ -107,16 +112,32 @@ def charge(
                 f"the charge of {amount} would bring the debt of {ref.username} from {before.debt} to {would_be}, "
                 f"above max_debt {ceiling}: nothing was posted"
             )
-        row = {"account_id": ref.account_id, "amount": amount, "due_at": due_at, "note": note}
+        [charge_id] = dialect.new_ids(door.conn, tables.charge, 1)
+        after = _within(standing.charged(before, standing.Charge(charge_id, amount, now, due_at)))
         details = {"amount": amount, "due_at": due_at, "note": note, "max_debt": ceiling, "overridden": beyond}
-        event = door.event("charge", f"account:{ref.account_id}", _money(before), details)
+        event = door.event("charge", f"account:{ref.account_id}", _money(before), _money(after) | details)
         entry = post(door, "charge", ledger.charge(ref.account_id, before.currency, amount), event)
-        inserted = door.conn.execute(tables.charge.insert().returning(tables.charge.c.id), row | {"entry_id": entry})
-        posted = standing.Charge(inserted.scalar_one(), amount, now, due_at)
-        after = standing.charged(before, posted)
+        row = {"account_id": ref.account_id, "amount": amount, "due_at": due_at, "note": note}
+        door.conn.execute(tables.charge.insert(), row | {"id": charge_id, "entry_id": entry})
         write_standing(door.conn, after)
         door.touch(services, cause="charge", event=event)
         return Posted(before, after, event)
+
+
+def _check_amount(what: str, amount: int) -> None:
+    if not 0 < amount <= MOST:
+        raise Refused(f"{what} must be above zero and at most {MOST}, not {amount}")
+
+
+def _check_text(what: str, text: str, least: int, most: int) -> None:
+    if not least <= len(text) <= most or "\0" in text:
+        raise Refused(f"{what} must have {least} to {most} characters, none of them NUL")
+
+
+def _within(after: Standing) -> Standing:
+    if max(after.debt, after.credit) > MOST:
+        raise Refused(f"the account would come to more than {MOST} minor units: nothing was posted")
+    return after
 
 
 def post(door: Change, kind: str, postings: tuple[ledger.Posting, ...], event: int) -> int:
