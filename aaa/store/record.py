@@ -69,12 +69,15 @@ def profile_from_json(text: str) -> Profile:
 
 
 def split_address(profile: Profile) -> tuple[Profile, int]:
-    """The profile without a Framed-IP-Address, and that address as an integer (0: there was none)."""
+    """The profile without its Framed-IP-Address, and that address as an integer. 0: there was none to take out (0.0.0.0
+    stays in the profile).
+    """
     for name, value in profile:
         if name == _FRAMED_IP and isinstance(value, str):
             first, second, third, fourth = value.split(".")
             address = int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth)
-            return tuple(pair for pair in profile if pair[0] != _FRAMED_IP), address
+            if address:
+                return tuple([pair for pair in profile if pair[0] != _FRAMED_IP]), address
     return profile, 0
 
 
