@@ -1,0 +1,187 @@
+"""The engine role: tells routers, notices what becomes due, and tidies up (shell).
+
+The main thread keeps requests in flight and must never wait long, so a second one compiles: boundaries, horizons, what
+accounting asked for, mass changes. A third only listens for the database's bell. Housekeeping runs by APScheduler. Any
+number of engines may run on one database: all work is claimed.
+"""
+
+import logging
+import os
+import selectors
+import socket
+import threading
+from collections.abc import Callable
+from datetime import UTC
+from functools import partial
+from typing import Final
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy.exc import DBAPIError, TimeoutError
+
+from aaa import clock
+from aaa.coa import boundaries
+from aaa.coa.dispatcher import Dispatcher
+from aaa.coa.wishes import Wishes
+from aaa.radius.counters import CounterReport, Counters
+from aaa.radius.dictionary import load
+from aaa.store import bell
+from aaa.store.database import Database, open_database
+from aaa.store.retention import forget_logins
+from aaa.store.seal import open_keys
+from aaa.store.stale import close_stale
+
+_log: Final = logging.getLogger(__name__)
+
+ROLE: Final = "engine"
+_STALE_EVERY: Final = 30
+_FORGET_EVERY: Final = 3600
+_LISTEN: Final = 0.25
+"""Seconds after which the tables are looked at without a bell; SQLite has none."""
+_POLL_SQLITE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+
+
+def run(
+    *,
+    database_url: str,
+    state_dir: str | os.PathLike[str],
+    key_file: str | os.PathLike[str],
+    stop: threading.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Work until `stop` is set; `ready` is called once all is under way. Raises KeyFileError, BadDatabaseUrl."""
+    keys = open_keys(key_file, True)
+    database = open_database(database_url)
+    counters = Counters()
+    report = CounterReport(counters, state_dir, ROLE, 0)
+    selector = selectors.DefaultSelector()
+    dispatcher = Dispatcher(Wishes(database, keys), load(), selector, clock.now, counters)
+    hears, rings = socket.socketpair()
+    hears.setblocking(False)
+    rings.setblocking(False)
+    selector.register(hears, selectors.EVENT_READ)
+    threads = [
+        threading.Thread(target=_listen, args=(database, rings, stop), name="bell"),
+        threading.Thread(target=_compile, args=(database, stop), name="compiler"),
+    ]
+    housekeeping = _housekeeping(database)
+    try:
+        for thread in threads:
+            thread.start()
+        housekeeping.start()
+        ready()
+        _serve(dispatcher, selector, hears, report, stop)
+    finally:
+        stop.set()
+        housekeeping.shutdown()
+        for thread in threads:
+            thread.join()
+        dispatcher.close()
+        selector.close()
+        hears.close()
+        rings.close()
+        report.close()
+        database.close()
+
+
+class _Outage:
+    """Whether the database is away, said once when it goes and once when it is back."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._failures = 0
+
+    def pause(self, error: Exception) -> float:
+        """The database failed with `error`; how many seconds to wait before the next attempt."""
+        self._failures += 1
+        if self._failures == 1:
+            cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+            # The driver's words only: SQLAlchemy's would add the statement and its values.
+            _log.warning("engine %s database=away error=%r", self._what, " ".join(str(cause).split())[:300])
+        return min(_LONGEST_PAUSE, 0.05 * 2.0 ** min(self._failures, 10))
+
+    def over(self) -> None:
+        if self._failures:
+            _log.warning("engine %s database=back after=%d attempts", self._what, self._failures)
+            self._failures = 0
+
+
+def _serve(
+    dispatcher: Dispatcher,
+    selector: selectors.BaseSelector,
+    hears: socket.socket,
+    report: CounterReport,
+    stop: threading.Event,
+) -> None:
+    outage = _Outage("dispatch")
+    while not stop.is_set():
+        try:
+            dispatcher.turn()
+        except (DBAPIError, TimeoutError) as error:
+            pause = outage.pause(error)
+        else:
+            outage.over()
+            due = dispatcher.next_turn()
+            pause = _LISTEN if due is None else min(_LISTEN, max(0.0, (due - clock.now()) / clock.SECOND))
+        for ready, _ in selector.select(pause):
+            assert isinstance(ready.fileobj, socket.socket)
+            if ready.fileobj is hears:
+                hears.recv(4096)
+                dispatcher.ring()
+            else:
+                dispatcher.receive(ready.fileobj, ready.data)
+        report.tick(clock.monotonic())
+
+
+def _listen(database: Database, rings: socket.socket, stop: threading.Event) -> None:
+    """Pass the database's bell on to the main thread's selector."""
+    waker = bell.Bell(database, bell.ENGINE)
+    wait = _LISTEN if database.is_postgresql else _POLL_SQLITE
+    while not stop.is_set():
+        waker.wait(wait, stop)
+        try:
+            rings.send(b"!")
+        except BlockingIOError:
+            pass  # it has not heard the last ones yet
+    waker.close()
+
+
+def _compile(database: Database, stop: threading.Event) -> None:
+    """Carry out what becomes due, batch by batch."""
+    outage = _Outage("compile")
+    while not stop.is_set():
+        try:
+            now = clock.now()
+            due = boundaries.next_due(database, now)
+            more = due is not None and due <= now and boundaries.run(database, now)
+        except (DBAPIError, TimeoutError) as error:
+            stop.wait(outage.pause(error))
+            continue
+        except Exception:
+            _log.exception("engine compile failed")
+            stop.wait(_LONGEST_PAUSE)
+            continue
+        outage.over()
+        if not more:
+            wait = _LISTEN if due is None else min(_LISTEN, max(0.0, (due - clock.now()) / clock.SECOND))
+            # What is due but claimed by another engine is left to it for a moment.
+            stop.wait(wait or _POLL_SQLITE)
+
+
+def _housekeeping(database: Database) -> BackgroundScheduler:
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
+    stale = partial(close_stale, started_at=clock.now())
+    scheduler.add_job(_tidy, "interval", seconds=_STALE_EVERY, args=(database, "stale", stale))
+    scheduler.add_job(_tidy, "interval", seconds=_FORGET_EVERY, args=(database, "logins", forget_logins))
+    return scheduler
+
+
+def _tidy(database: Database, what: str, work: Callable[[Database, int], int]) -> None:
+    try:
+        count = work(database, clock.now())
+    except (DBAPIError, TimeoutError) as error:
+        _log.warning("engine housekeeping=%s error=%s", what, type(error).__name__)
+        return
+    if count:
+        _log.info("engine housekeeping=%s rows=%d", what, count)
