@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from aaa.clock import DAY
+from aaa.clock import DAY, SECOND
 from aaa.debit.compile import compile
 from aaa.debit.controls import Definitions, debit_control, finish_rule
 from aaa.debit.params import DEBIT_CONTROL, FINISH_RULE
@@ -121,18 +121,25 @@ def _recompile_chunk(
 
 
 def next_due(timeline: Timeline, service_id: int, now: int) -> int:
-    """When the engine must look again: the next step, or the renewal of the horizon, 5 to 10 days ahead of it by
-    service.
-    """
-    renewal = timeline.horizon - 5 * DAY - (service_id * 2_654_435_761 % 432_000) * (DAY // 86_400)
+    """When the engine must look again: the next step, or the renewal of the horizon."""
+    renewal = renewal_at(timeline.start, timeline.horizon, service_id)
     change = timeline.next_change(now)
     return renewal if change is None else min(change, renewal)
+
+
+def renewal_at(start: int, horizon: int, service_id: int) -> int:
+    """When a timeline over [start, horizon) is compiled anew: 5 to 10 days ahead of its horizon, by service, and never
+    in its first half.
+    """
+    ahead = 5 * DAY + (service_id * 2_654_435_761 % 432_000) * SECOND
+    return max(horizon - ahead, (start + horizon) // 2)
 
 
 def _at_horizon(one: facts.ServiceFacts, now: int) -> bool:
     """Whether the stored timeline is due to be renewed even if it would say the same again."""
     assert one.stored_record is not None
-    return now >= record.entry(one.stored_record).horizon - 10 * DAY
+    head = record.entry(one.stored_record)
+    return now >= renewal_at(record.step(one.stored_record, head, 0).start, head.horizon, one.service.id)
 
 
 def _store_profiles(conn: Connection, profiles: Mapping[int, Profile]) -> None:
