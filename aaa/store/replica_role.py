@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import lmdb
@@ -22,7 +23,8 @@ from aaa.store.scratch import Scratch
 
 _log = logging.getLogger(__name__)
 
-_LOOK_EVERY: Final = 0.05  # seconds
+_LOOK_EVERY: Final = 0.1  # seconds; NOTIFY wakes us before
+_LOOK_EVERY_SQLITE: Final = 0.05  # seconds; nobody wakes us
 _REPORT_EVERY: Final = 2.0  # seconds
 _AWAY_LONGEST: Final = 2.0  # seconds between attempts while the database is away
 
@@ -42,8 +44,11 @@ def run(
     writer = ReplicaWriter(state_dir)
     scratch = Scratch(state_dir)
     waker = bell.Bell(database, bell.FEED)
+    look_every = _LOOK_EVERY if database.is_postgresql else _LOOK_EVERY_SQLITE
     try:
-        _follow(Follower(database, writer, scratch, machine), writer, waker, stop, ready)
+        _follow(
+            Follower(database, writer, scratch, machine), writer, partial(waker.wait, look_every, stop), stop, ready
+        )
     finally:
         waker.close()
         scratch.close()
@@ -83,7 +88,11 @@ class Follower:
 
 
 def _follow(
-    follower: Follower, writer: ReplicaWriter, waker: bell.Bell, stop: threading.Event, ready: Callable[[], None]
+    follower: Follower,
+    writer: ReplicaWriter,
+    wait: Callable[[], None],
+    stop: threading.Event,
+    ready: Callable[[], None],
 ) -> None:
     announced = False
     failures = 0
@@ -103,7 +112,7 @@ def _follow(
                 _log.warning("replica following again after=%d attempts", failures)
             failures = 0
             if announced:
-                waker.wait(_LOOK_EVERY, stop)
+                wait()
             continue
         failures += 1
         if failures == 1:
