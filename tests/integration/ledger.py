@@ -86,7 +86,7 @@ def example(**sections: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]
     return document
 
 
-def subscriber(username: str, balance: int = 0, **more: Any) -> dict[str, Any]:
+def subscriber(username: str, balance: Any = 0, **more: Any) -> dict[str, Any]:
     """A subscriber of the VISP and plan of the example."""
     return {
         "username": username,
