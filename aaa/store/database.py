@@ -52,6 +52,14 @@ class Database:
         self.engine.dispose()
 
 
+# A database host that vanishes without a word must be noticed in seconds; the URL may say otherwise.
+_LINK = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
 _BUMP = text("UPDATE feed_counter SET value = value + 1")
 
 
@@ -74,7 +82,11 @@ def open_database(url: str, *, pool_size: int = 5) -> Database:
         event.listen(engine, "begin", _on_sqlite_begin)
     elif backend == "postgresql":
         engine = create_engine(
-            parsed.set(drivername="postgresql+psycopg"), pool_size=pool_size, max_overflow=5, pool_pre_ping=True
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_size=pool_size,
+            max_overflow=5,
+            pool_pre_ping=True,
+            connect_args={name: value for name, value in _LINK.items() if name not in parsed.query},
         )
     else:
         raise BadDatabaseUrl(f"{backend} is not supported: use sqlite or postgresql")
