@@ -1,6 +1,7 @@
 """The command line. Bad input ends with one clear line and exit status 2; `--json` prints data for machines."""
 
 import json
+import logging
 import os
 import secrets
 import sys
@@ -25,6 +26,7 @@ from aaa.radius.routers import clients_of
 from aaa.store import seal
 from aaa.store.database import BadDatabaseUrl, Database, open_database
 from aaa.store.queries import NotFound, find_service, nas_rows, open_sessions
+from aaa.store.replica import Replica
 from aaa.store.timelines import read_history, read_timeline
 from billing import commands as billing
 from ledgate import config, demo, load, migrate, radtest, supervisor
@@ -68,7 +70,8 @@ def _faults_in_one_line(command: Command) -> Command:
         except DatabaseError as error:
             if type(error) not in (OperationalError, DatabaseError):
                 raise  # not the database's state but ours: a fault that must be seen whole
-            click.echo(f"ledgate: the database cannot be used: {str(error.orig).splitlines()[0]}", err=True)
+            url = config.masked(settings())["database_url"]
+            click.echo(f"ledgate: {url} cannot be used: {str(error.orig).splitlines()[0]}", err=True)
             raise SystemExit(1) from None
 
     return run  # type: ignore[return-value]
@@ -145,8 +148,13 @@ def show(value: dict[str, Any] | list[Any], text: str, *, as_json: bool) -> None
 def run_command(role: str) -> None:
     """Serve, until SIGTERM or Ctrl-C. Migrates an empty database by itself, refuses a stale one."""
     found = settings()
-    prepare(found)
     log_to_stderr("ledgate")
+    try:
+        prepare(found)
+    except OperationalError:
+        if not Replica.exists(found.state_dir):
+            raise  # nothing to serve from
+        logging.getLogger("ledgate").warning("the database is away: logins are served from the replica, the rest waits")
     raise SystemExit(supervisor.run(found, ROLES if role == "all" else (role,)))
 
 
@@ -210,10 +218,10 @@ def load_command(file: Path, as_json: bool) -> None:
     """Insert or update the objects of a JSON file by name, all or nothing."""
     found = settings()
     try:
-        document = json.loads(file.read_bytes())
+        document = json.loads(file.read_bytes(), object_pairs_hook=_each_key_once)
     except OSError as error:
         refuse(f"{file}: {error.strerror}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         refuse(f"{file}: {error}")
     total = len(document.get("subscribers") or ()) if isinstance(document, dict) else 0
     with database(found) as db:
@@ -227,6 +235,15 @@ def load_command(file: Path, as_json: bool) -> None:
     if counts.jobs:
         text += f"; the engine recompiles the rest in the background (jobs {', '.join(map(str, counts.jobs))})"
     show(summary, text, as_json=as_json)
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a JSON file; of two values of one key JSON itself would drop the first."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for at, (key, _) in enumerate(pairs) if key in dict(pairs[:at]))
+        raise ValueError(f"the key {twice!r} is twice in one object")
+    return found
 
 
 @main.command("pay")
