@@ -90,8 +90,9 @@ def show(settings: Settings, db: Database, sealer: Sealer) -> None:
     outcomes: list[Session | Refused] = []
 
     def on_change(change: Change) -> None:
-        taken.append(change)
-        disconnected.set()
+        if change.session is not None:
+            taken.append(change)
+            disconnected.set()
 
     def on_login(_subscriber: Subscriber, outcome: Session | Refused) -> None:
         outcomes.append(outcome)
@@ -108,6 +109,7 @@ def show(settings: Settings, db: Database, sealer: Sealer) -> None:
         _begin_again(db)
         with serving(settings) as process:
             click.echo(f"Ready on {HOST}: authentication on UDP {auth[1]}, accounting on UDP {acct[1]}.\n")
+            nas.boot()
             click.echo("A router (ours, speaking as a MikroTik does) logs in three PPPoE subscribers:\n")
             for number, name in enumerate(passwords, start=1):
                 subscriber = Subscriber(name, passwords[name], "mschapv2", mac=f"02:00:00:00:00:{number:02X}")

@@ -20,6 +20,7 @@ from ledgate.config import Settings
 
 ROLES: Final = ("replica", "auth", "acct", "engine")
 """In the order of their start."""
+_DATABASE_EVERY: Final = 0.5  # seconds between looks for a database that is away
 
 
 def processes(settings: Settings, role: str) -> int:
@@ -85,6 +86,25 @@ def serve(settings: Settings, role: str, index: int, stop: threading.Event, read
         raise ValueError(f"{role}: no such role; there are {', '.join(ROLES)}")
 
 
+def _await_schema(settings: Settings, stop: threading.Event) -> None:
+    """Wait until the database answers, and has the schema of this version. Raises StaleSchema."""
+    from sqlalchemy.exc import OperationalError
+
+    from aaa.store.database import open_database
+    from ledgate.migrate import require_current
+
+    database = open_database(settings.database_url, pool_size=1)
+    try:
+        while not stop.is_set():
+            try:
+                require_current(database)
+                return
+            except OperationalError:
+                stop.wait(_DATABASE_EVERY)
+    finally:
+        database.close()
+
+
 def ready_file(settings: Settings, role: str, index: int) -> Path:
     """Where a process notes that it serves: its process id, as text."""
     return settings.state_dir / "run" / f"{role}-{index}"
@@ -111,6 +131,7 @@ def main(arguments: list[str]) -> int:
     """Entry of a role's process; returns its exit status: 2 for what a restart cannot cure."""
     from aaa.store.database import BadDatabaseUrl
     from aaa.store.seal import KeyFileError
+    from ledgate.migrate import StaleSchema
 
     role, index = arguments[0], int(arguments[1])
     log_to_stderr(f"{role}-{index}")
@@ -118,10 +139,13 @@ def main(arguments: list[str]) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # for roles that have no counters to tell
     try:
         settings = config.load()
+        if role != "auth":
+            _await_schema(settings, stop)
         serve(settings, role, index, stop, partial(_note_ready, ready_file(settings, role, index)))
-    except (config.BadSetting, BadDatabaseUrl, KeyFileError) as error:
+    except (config.BadSetting, BadDatabaseUrl, KeyFileError, StaleSchema) as error:
         log.error("%s", error)
         return 2
     except OSError as error:

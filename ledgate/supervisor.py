@@ -132,6 +132,7 @@ class _Supervisor:
         for end in (wake, woken):
             end.setblocking(False)
         self._selector.register(woken, selectors.EVENT_READ, None)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the roles' own signal
         before = signal.set_wakeup_fd(wake.fileno())
         handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         try:

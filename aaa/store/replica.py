@@ -137,6 +137,11 @@ class Replica:
         """Open the replica under `state_dir`. Raises ReplicaMissing; try again, it may still be loading."""
         return cls(replica_folder(state_dir))
 
+    @staticmethod
+    def exists(state_dir: str | os.PathLike[str]) -> bool:
+        """Whether there is a replica under `state_dir`, from which logins can be served without the database."""
+        return (replica_folder(state_dir) / CURRENT).exists()
+
     def close(self) -> None:
         """Let go of the file."""
         self._txn.abort()

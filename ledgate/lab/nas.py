@@ -4,6 +4,7 @@ It sends what the RouterOS manual says a router sends, over UDP, and keeps to RF
 authorisation: a repeated request gets the same answer again and is carried out once.
 """
 
+import secrets
 import socket
 import threading
 from collections.abc import Callable
@@ -163,6 +164,7 @@ class Nas:
         self._lock = threading.Lock()
         self._answered: dict[tuple[str, int, int, bytes], bytes] = {}
         self._began = 0
+        self._boots = secrets.token_hex(1)  # RouterOS counts its reboots in the ids of sessions
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
         self._coa = socket.socket(socket.AF_INET6 if ":" in coa[0] else socket.AF_INET, socket.SOCK_DGRAM)
@@ -179,12 +181,22 @@ class Nas:
             thread.join()
         self._coa.close()
 
+    def boot(self) -> None:
+        """Say that the router has just started: sessions of before are no more (Accounting-On). Raises NoAnswer."""
+        pairs: list[tuple[str, object]] = [
+            ("NAS-Identifier", self.identifier),
+            ("Acct-Status-Type", "Accounting-On"),
+            ("Acct-Session-Id", "00000000"),
+            ("Event-Timestamp", clock.now() // clock.SECOND),
+        ]
+        self._client.account(self._dictionary.encode_profile(pairs))
+
     def login(self, subscriber: Subscriber) -> Session | Refused:
         """Dial in: ask for access and, if it is granted, start accounting. Raises NoAnswer."""
         with self._lock:
             self._began += 1
             number = self._began
-        session_id = f"81{number:06x}"
+        session_id = f"{self._boots}{number:06x}"
         ppp = subscriber.access == "pppoe"
         framed_ip = str(IPv4Address("10.10.0.0") + number) if ppp else subscriber.address
         asked = self._about(subscriber, session_id, None if ppp else framed_ip)
