@@ -11,6 +11,9 @@ from setuptools import setup
 
 # The per-packet path of `auth`. Each is plain typed Python: compiled or not, it behaves alike.
 HOT_MODULES = [
+    "aaa/domain/authorisation.py",
+    "aaa/domain/grace.py",
+    "aaa/domain/mac.py",
     "aaa/radius/access.py",
     "aaa/radius/clients.py",
     "aaa/radius/concealment.py",

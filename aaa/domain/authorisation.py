@@ -18,7 +18,12 @@ class Authorisation(NamedTuple):
 
     def pack(self) -> bytes:
         """The value of a Class attribute, 27 octets."""
-        return _LAYOUT.pack(_MAGIC, self.service_id, self.version, self.segment, self.profile, self.end)
+        return pack(self.service_id, self.version, self.segment, self.profile, self.end)
+
+
+def pack(service_id: int, version: int, segment: int, profile: int, end: int) -> bytes:
+    """The value of a Class attribute without an Authorisation around it: the login path has no time for one."""
+    return _LAYOUT.pack(_MAGIC, service_id, version, segment, profile, end)
 
 
 def unpack(value: bytes) -> Authorisation | None:

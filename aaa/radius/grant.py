@@ -5,7 +5,7 @@ Pure and on the login path: a profile is taken apart once for PPP, once for a ho
 
 from typing import Final, final
 
-from aaa.domain.authorisation import Authorisation
+from aaa.domain import authorisation
 from aaa.domain.grace import grace
 from aaa.radius.packet import (
     CLASS,
@@ -126,5 +126,5 @@ def accept_attributes(fitted: Fitted, kind: int, head: Entry, step: Step, now: i
         attributes += encode_attribute(FRAMED_IP_ADDRESS, step.framed_ip.to_bytes(4, "big"))
     if timeout:
         attributes += b"\x1b\x06" + timeout.to_bytes(4, "big")
-    granted = Authorisation(head.service_id, head.version, step.position, step.profile, end // _SECOND)
-    return attributes + encode_attribute(CLASS, granted.pack())
+    granted = authorisation.pack(head.service_id, head.version, step.position, step.profile, end // _SECOND)
+    return attributes + encode_attribute(CLASS, granted)

@@ -64,9 +64,8 @@ class Gate:
         if request.ma_offset:
             for secret in secrets:
                 if verify_access_request(request, secret) == MA_VALID:
-                    origin = Origin(secret, True, "", ())
                     self.prove(request, nas, host, secret)
-                    return origin
+                    return Origin(secret, True, "", ())
             return Origin(secrets[0], False, "message-authenticator-wrong", ())
         refusal = self._refusal(request, nas)
         if len(secrets) == 1:
