@@ -115,8 +115,9 @@ def log_to_stderr(name: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines(name))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # Its every job run would be a line.
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    # Their every job run and every look at the schema would be a line.
+    for chatty in ("apscheduler", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 class _Lines(logging.Formatter):
