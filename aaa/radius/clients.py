@@ -76,12 +76,12 @@ class _Place:
 class Clients:
     """The routers we know. The longest prefix wins; one that has no such identifier leaves it to the next shorter one.
 
-    Immutable apart from a cache by source; build a new one when the table changes. Raises DuplicateNas.
+    Immutable apart from a cache of `remembered` sources; build a new one when the table changes. Raises DuplicateNas.
     """
 
-    __slots__ = ("_lengths", "_places", "_sources", "nas")
+    __slots__ = ("_lengths", "_places", "_remembered", "_sources", "nas")
 
-    def __init__(self, nas: Iterable[Nas]) -> None:
+    def __init__(self, nas: Iterable[Nas], remembered: int = _REMEMBERED) -> None:
         self.nas: tuple[Nas, ...] = tuple(nas)
         places: dict[Network, _Place] = {}
         for one in self.nas:
@@ -98,6 +98,7 @@ class Clients:
         # Longest first: one look-up for each length in use, however many routers there are.
         self._lengths = sorted({key[:2] for key in self._places}, reverse=True)
         self._sources: dict[str, _Place] = {}
+        self._remembered = remembered
 
     def match(self, source: str, identifier: bytes | None) -> Nas | None:
         """The router at `source` whose NAS-Identifier is `identifier` (None: it sent none); None: it is unknown."""
@@ -124,7 +125,7 @@ class Clients:
             if place.default is not None:
                 found.default = place.default
                 break
-        if len(self._sources) >= _REMEMBERED:
+        if len(self._sources) >= self._remembered:
             self._sources.clear()
         self._sources[source] = found
         return found

@@ -67,9 +67,8 @@ def test_an_ipv4_mapped_prefix_is_the_ipv4_one() -> None:
         parse_network("10.1.2.3/16")
 
 
-def test_the_cache_by_source_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aaa.radius.clients._REMEMBERED", 10)
-    routers = Clients([nas("all", "10.0.0.0/8")])
+def test_the_cache_by_source_stays_bounded() -> None:
+    routers = Clients([nas("all", "10.0.0.0/8")], remembered=10)
     for last in range(200):
         assert routers.match(f"10.0.0.{last}", None) is not None
         assert len(routers._sources) <= 10
