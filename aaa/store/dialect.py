@@ -332,8 +332,8 @@ def _copy_statement(table: str, columns: Sequence[str]) -> Any:
 
 
 def look_up_by_index(conn: Connection) -> None:
-    """Have this transaction's statements planned for a few rows of tables of any size, whatever statistics say: those of
-    a fresh table are missing, and a prepared statement keeps the plan that was good for it."""
+    """Have this transaction's statements planned for a few rows of tables of any size, whatever statistics say: those
+    of a fresh table are missing, and a prepared statement keeps the plan that was good for it."""
     if is_postgresql(conn):
         conn.execute(_LOOK_UP_BY_INDEX)
 
