@@ -24,10 +24,8 @@ def next_due(db: Database, now: int) -> int | None:
     asked = select(func.min(recompile_request.c.requested_at)).scalar_subquery()
     began = select(func.min(job.c.created_at)).where(job.c.done_at.is_(None)).scalar_subquery()
     with db.read() as conn:
-        due, requested, mass = conn.execute(select(func.min(access.c.next_due), asked, began)).one()
-    times = [due] if due is not None else []
-    times += [now] if requested is not None or mass is not None else []
-    return min(times, default=None)
+        times = conn.execute(select(func.min(access.c.next_due), asked, began)).one()
+    return min((time for time in times if time is not None), default=None)
 
 
 def run(db: Database, now: int) -> bool:
@@ -70,7 +68,8 @@ def renew(db: Database, now: int) -> bool:
 def recompile_requested(db: Database, now: int) -> bool:
     """Compile anew what accounting asked for."""
     with db.read() as conn:
-        waiting = select(recompile_request).order_by(recompile_request.c.requested_at).limit(BATCH)
+        asked = select(recompile_request).where(recompile_request.c.requested_at <= now)
+        waiting = asked.order_by(recompile_request.c.requested_at).limit(BATCH)
         kinds = {row.service_id: row.kind for row in conn.execute(waiting)}
     more = False
     for kind in sorted(set(kinds.values())):

@@ -31,13 +31,13 @@ _log: Final = logging.getLogger(__name__)
 REPLICA_PATIENCE: Final = SECOND
 """How long a Disconnect waits for lagging replicas, from the wish's commit."""
 MOST_IN_HAND: Final = 2048
-MOST_OF_ROUTER: Final = 256
+CLAIM: Final = 128
+MOST_OF_ROUTER: Final = 2 * CLAIM
 MOST_OF_SILENT_ROUTER: Final = 8
 """A router that does not answer gets few requests at a time, so that it cannot keep others waiting."""
-CLAIM: Final = 256
 FIRST_RETRY: Final = 5 * SECOND
 LONGEST_RETRY: Final = 300 * SECOND
-_HELD_LOOK: Final = 20_000
+_SOON: Final = 20_000
 _LOOK: Final = 250_000
 _RENEW: Final = LEASE // 3
 _LARGEST: Final = 4096
@@ -140,8 +140,11 @@ class Dispatcher:
         if not self._jobs:
             self._renew_at = now + _RENEW
             self._look_at = now + _LOOK
+        claimed = self._wishes.claim(now, room, busy)
+        if not claimed:
+            self._due = now + _SOON  # another engine is taking them
         taken = self._taken()
-        for wish in self._wishes.claim(now, room, busy):
+        for wish in claimed:
             source = wish.router.source
             taken[source] += 1
             if taken[source] > self._room_of(source):
@@ -153,7 +156,12 @@ class Dispatcher:
         return Counter(job.wish.router.source for job in self._jobs.values())
 
     def _busy(self) -> list[str]:
-        return [source for source, count in self._taken().items() if count >= self._room_of(source)]
+        """The routers that could not take a whole claim; a silent one counts only when it can take nothing at all."""
+        return [
+            source
+            for source, count in self._taken().items()
+            if count + (1 if source in self._silent else CLAIM) > self._room_of(source)
+        ]
 
     def _room_of(self, source: str) -> int:
         return MOST_OF_SILENT_ROUTER if source in self._silent else MOST_OF_ROUTER
@@ -178,7 +186,7 @@ class Dispatcher:
         self._jobs[job.wish.session_id] = job
         job.held = waits
         if waits:
-            self._look_at = min(self._look_at, now + _HELD_LOOK)
+            self._look_at = min(self._look_at, now + _SOON)
         else:
             self._tell(job, now)
 
@@ -268,6 +276,8 @@ class Dispatcher:
     def _look(self, now: int) -> None:
         """Drop what was overtaken by a newer wish or the session's end, and let go what waited for replicas."""
         standing = self._wishes.look([job.wish for job in self._jobs.values()], now)
+        for (_, port), one in self._sockets.items():
+            self.receive(one, port)  # a Stop follows the answer that it comes from, but may overtake it here
         for session_id, job in list(self._jobs.items()):
             state = standing.get(session_id)
             if state is None:
@@ -278,7 +288,7 @@ class Dispatcher:
             elif job.held:
                 self._act(job, now, state == "replicated")
         held = any(job.held for job in self._jobs.values())
-        self._look_at = now + (_HELD_LOOK if held else _LOOK)
+        self._look_at = now + (_SOON if held else _LOOK)
 
     def _store(self) -> None:
         if self._outcomes:
@@ -288,7 +298,7 @@ class Dispatcher:
     def _note(self, job: _Job, result: Result, error_cause: int | None, sends: int) -> None:
         """Remember one request and what came of it, and say so in the log."""
         wish, now = job.wish, self._now()
-        latency = max(0, now - wish.requested_at)
+        latency = max(0, now - wish.since)
         kind: Literal["coa", "disconnect"] = "coa" if isinstance(job.plan, CoA) else "disconnect"
         attributes: Profile = job.plan.attributes if isinstance(job.plan, CoA) else ()
         self._counters.add(f"{kind}-{result}")

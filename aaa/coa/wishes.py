@@ -49,8 +49,9 @@ class Router:
 class Wish:
     """A claimed row with all that is needed to act on it. Instants and `interim` are microseconds.
 
-    `cause` is what asked for it (payment, boundary, …), `reason` why the wanted verdict is no plain allow. `crowded`:
-    the service has too many sessions and this is the newcomer. `replicated`: every live replica has the wanted version.
+    `cause` is what asked for it (payment, boundary, …), `reason` why the wanted verdict is no plain allow. `since` is
+    what latency counts from: `requested_at`, or later if it was put off until a time of its own. `crowded`: the service
+    has too many sessions and this is the newcomer. `replicated`: every live replica has the wanted version.
     """
 
     session_id: int
@@ -58,6 +59,7 @@ class Wish:
     wanted_version: int
     cause: str
     requested_at: int
+    since: int
     tries: int
     session: LiveSession
     wanted: Wanted
@@ -71,7 +73,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One request and what came of it; `attributes` as asked, `latency` microseconds from the wish's commit."""
+    """One request and what came of it; `attributes` as asked, `latency` microseconds from the wish's `since`."""
 
     at: int
     kind: Literal["coa", "disconnect"]
@@ -242,6 +244,7 @@ class Wishes:
             row.wanted_version,
             row.cause,
             row.requested_at,
+            row.requested_at if row.tries else max(row.requested_at, row.not_before),
             row.tries,
             live,
             wanted,
