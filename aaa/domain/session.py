@@ -358,7 +358,14 @@ def _open_row(rows: Iterable[Session]) -> Session | None:
 
 
 def _match(rows: list[Session], record: Record) -> Session | None:
-    """The session of the record's key that the record is about."""
+    """The session of the record's key that the record is about.
+
+    A router that has restarted may give its ids again at once: a Start after what it ended is another session.
+    """
+    if record.status == START:
+        rows = [one for one in rows if one.closed_by != BY_NAS or record.started_at <= one.last_second]
+        if not rows:
+            return None
     if record.seconds < 0:
         return _open_row(rows) or max(rows, key=_start)
     best: Session | None = None

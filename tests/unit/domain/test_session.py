@@ -227,6 +227,17 @@ def test_only_staleness_is_disproved_by_an_interim(cause: str) -> None:
     assert (book.one().closed_by, book.one().closed_at, book.used) == (cause, T + 300 * SECOND, [1, 2, 300])
 
 
+def test_a_restarted_router_gives_an_id_again_at_once_and_repeats_an_old_start_in_vain() -> None:
+    book = Book()
+    book.take(record(START, 0))
+    row = book.one()
+    row.closed_at, row.closed_by = T, "nas"
+    book.take(record(START, 0))
+    assert len(book.rows) == 1
+    book.take(record(START, 20))
+    assert [(one.started_at, one.closed_by) for one in book.rows] == [(T, "nas"), (T + 20 * SECOND, None)]
+
+
 def test_interims_without_session_time_count_from_the_start() -> None:
     book = Book()
     book.take(record(START, 0))
