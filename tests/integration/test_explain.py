@@ -1,0 +1,150 @@
+"""`explain` from what is stored: now, the past through the history, the future through the timeline (R8.3)."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from aaa.clock import DAY
+from aaa.commands import door, jobs
+from aaa.commands.jobs import run_batch
+from aaa.domain.instant import iso
+from aaa.store.database import Database
+from billing.commands import charge, pay
+from ledgate.cli import main
+from tests.integration.ledger import LAST_PAYMENT, NOW, example, put, ref, subscriber
+
+HOUR = DAY // 24
+
+
+@pytest.fixture
+def explain(database_url: str, tmp_path: Path) -> Any:
+    """`explain(user, at)`: what `ledgate explain USER --at AT --json` prints."""
+    cleared: dict[str, str | None] = {name: None for name in os.environ if name.startswith("LEDGATE_")}
+    environment = {**cleared, "LEDGATE_DATABASE_URL": database_url, "LEDGATE_STATE_DIR": str(tmp_path)}
+
+    def run(user: str, at: int, *more: str) -> Any:
+        arguments = ["explain", user, "--at", iso(at), *(more or ("--json",))]
+        ended = CliRunner().invoke(main, arguments, env=environment, catch_exceptions=False)
+        assert ended.exit_code == 0, ended.output
+        return ended.stdout if more else json.loads(ended.stdout)
+
+    return run
+
+
+def _pay(db: Database, name: str, amount: int, identity: str, now: int) -> None:
+    pay(db, ref(db, name), amount, external_id=identity, actor="test", now=now)
+
+
+def test_who_reached_the_limit(database: Database, explain: Any) -> None:
+    put(database, example(subscribers=[subscriber("bob", -812_000, last_payment="2026-11-01T00:00:00Z")]))
+    assert explain("bob", NOW + HOUR) == {
+        "username": "bob",
+        "at": "2026-11-24T09:30:00Z",
+        "verdict": "restrict",
+        "cause": "debit",
+        "figures": {
+            "control": "Home-Users",
+            "currency": "IRR",
+            "debt": 812_000,
+            "limit": "max_debt",
+            "max_debt": 800_000,
+        },
+        "scope": "server",
+        "since": "2026-11-24T08:30:00Z",
+        "until": None,
+        "profile": {
+            "Acct-Interim-Interval": 300,
+            "Framed-Pool": "finish",
+            "Mikrotik-Address-List": "overdue",
+            "Mikrotik-Rate-Limit": "128k/128k",
+        },
+        "next": [],
+    }
+
+
+def test_r2_3_who_will_reach_the_deadline(database: Database, explain: Any) -> None:
+    put(database, example(subscribers=[subscriber("bob", -5, last_payment="2026-11-01T00:00:00Z")]))
+    deadline = LAST_PAYMENT + 30 * DAY
+    now = explain("bob", NOW)
+    assert (now["verdict"], now["cause"], now["figures"], now["scope"]) == ("allow", None, {}, None)
+    assert now["until"] == "2026-12-01T00:00:00Z"
+    assert now["next"] == [{"from": "2026-12-01T00:00:00Z", "verdict": "restrict", "cause": "debit"}]
+    assert explain("bob", deadline - 1)["verdict"] == "allow"
+    then = explain("bob", deadline)
+    assert (then["verdict"], then["since"], then["until"]) == ("restrict", "2026-12-01T00:00:00Z", None)
+    assert then["figures"] == {
+        "control": "Home-Users",
+        "currency": "IRR",
+        "debt": 5,
+        "limit": "max_delay",
+        "max_delay": 2592000,
+        "clock_start_at": "2026-11-01T00:00:00Z",
+        "deadline_at": "2026-12-01T00:00:00Z",
+    }
+    assert then["profile"]["Framed-Pool"] == "finish"
+
+
+def test_the_past_is_told_as_it_was_whatever_happened_since(database: Database, explain: Any) -> None:
+    put(database, example(subscribers=[subscriber("bob", -812_000)]))
+    lifted, blocked = NOW + 2 * HOUR, NOW + 5 * HOUR
+    _pay(database, "bob", 812_000, "1", lifted)
+    bob = ref(database, "bob")
+    charge(database, bob, 900_000, due_at=blocked, override=True, actor="test", now=blocked)
+    _pay(database, "bob", 900_000, "2", NOW + 9 * HOUR)
+
+    was = explain("bob", NOW + HOUR)
+    assert (was["verdict"], was["cause"], was["since"], was["until"]) == ("restrict", "debit", iso(NOW), iso(lifted))
+    assert was["figures"]["debt"] == 812_000
+    assert [step["from"] for step in was["next"]] == [iso(lifted), iso(blocked), iso(NOW + 9 * HOUR)]
+    between = explain("bob", NOW + 3 * HOUR)
+    assert (between["verdict"], between["since"], between["until"]) == ("allow", iso(lifted), iso(blocked))
+    assert explain("bob", blocked)["figures"]["debt"] == 900_000
+    assert explain("bob", blocked - 1)["verdict"] == "allow"
+    last = explain("bob", NOW + 10 * HOUR)
+    assert (last["verdict"], last["since"], last["until"], last["next"]) == ("allow", iso(NOW + 9 * HOUR), None, [])
+
+
+def test_since_reaches_back_over_timelines_that_say_the_same(database: Database, explain: Any) -> None:
+    put(database, example(subscribers=[subscriber("bob", -900_000)]))
+    for day in range(1, 25):
+        _pay(database, "bob", 1, str(day), NOW + day * DAY)  # still too much: a new figure, the same verdict
+    told = explain("bob", NOW + 24 * DAY)
+    assert (told["figures"]["debt"], told["since"]) == (900_000 - 24, iso(NOW))
+
+
+def test_the_expiry_of_a_service_is_told(database: Database, explain: Any) -> None:
+    put(database, example(subscribers=[subscriber("bob", active_to="2026-12-01")]))
+    midnight = "2026-11-30T20:30:00Z"  # in Tehran
+    assert explain("bob", NOW)["next"] == [{"from": midnight, "verdict": "deny", "cause": "expire"}]
+    then = explain("bob", NOW + 20 * DAY)
+    assert (then["verdict"], then["scope"], then["figures"]) == ("deny", "user:bob", {"active_to_at": midnight})
+    assert then["profile"] == {}
+
+
+def test_in_words(database: Database, explain: Any) -> None:
+    put(database, example(subscribers=[subscriber("bob", -5, last_payment="2026-11-01T00:00:00Z")]))
+    assert explain("bob", NOW, "--at", iso(NOW)) == (
+        "bob at 2026-11-24T08:30:00Z: allow, since 2026-11-24T08:30:00Z, until 2026-12-01T00:00:00Z, "
+        "then restrict (debit)\n"
+    )
+
+
+def test_who_waits_for_a_mass_change_is_marked(
+    database: Database, explain: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "INLINE", 1)
+    monkeypatch.setattr(jobs, "INLINE", 2)
+    put(database, example(subscribers=[subscriber("bob", -5), subscriber("eve", -5)]))
+    assert "pending" not in explain("bob", NOW)
+    put(database, {"controls": [{"name": "Home-Users", "max_debt": 5}]}, NOW + 1)
+    assert (explain("bob", NOW + 2)["pending"], explain("bob", NOW + 2)["verdict"]) == (True, "allow")
+    assert "a mass change has not reached this subscriber yet" in explain("eve", NOW + 2, "--at", iso(NOW + 2))
+    run_batch(database, NOW + 3)  # ali and bob
+    assert "pending" not in explain("bob", NOW + 3) and explain("bob", NOW + 3)["verdict"] == "restrict"
+    assert explain("eve", NOW + 3)["pending"] is True
+    run_batch(database, NOW + 4)
+    assert "pending" not in explain("eve", NOW + 4) and explain("eve", NOW + 4)["verdict"] == "restrict"
