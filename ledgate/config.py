@@ -253,7 +253,7 @@ def _switch(value: Any) -> bool:
 
 def _masked_url(url: str) -> str:
     parsed: URL = make_url(url)
-    hidden = {key: "***" for key in parsed.query if "password" in key.lower()}
+    hidden = {key: "hidden" for key in parsed.query if "password" in key.lower()}
     return parsed.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
