@@ -101,7 +101,6 @@ def _whole(one: Session) -> dict[str, Any]:
 
 def insert_sessions(conn: Connection, made: list[Session], grants: dict[int, Grant]) -> dict[bytes, int]:
     """Insert new sessions and give them their ids; returns the seconds between their interims, by key."""
-    made.sort(key=_key)
     granted = [_granted(one, grants) for one in made]
     interims = _interims(conn, {one["applied_profile"] for one in granted})
     rows = []
@@ -139,6 +138,7 @@ def insert_sessions(conn: Connection, made: list[Session], grants: dict[int, Gra
                 **given,
             }
         )
+    rows.sort(key=_key)
     dialect.insert_many(conn, session, rows)
     return {row["key"]: row["interim"] for row in rows}
 
@@ -179,5 +179,6 @@ def _interims(conn: Connection, profiles: set[int | None]) -> dict[int | None, i
     return {one: _known_interims[one] for one in profiles if one in _known_interims}
 
 
-def _key(one: Session) -> bytes:
-    return one.key
+def _key(row: dict[str, Any]) -> bytes:
+    key: bytes = row["key"]
+    return key

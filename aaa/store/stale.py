@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import BigInteger, ColumnElement, cast, exists, literal, select
 
 from aaa.domain.session import SECOND, STALE
 from aaa.store.database import Database
@@ -38,7 +38,7 @@ def _close_batch(db: Database, now: int, started_at: int) -> int:
         .where(
             session.c.closed_at.is_(None),
             session.c.heard_at <= _before(now, MISSED),
-            _before(now, MISSED) >= started_at,
+            _before(now, MISSED) >= literal(started_at, BigInteger),
             exists().where(
                 nas_contact.c.source == session.c.source,
                 nas_contact.c.identifier == session.c.identifier,
@@ -60,4 +60,4 @@ def _close_batch(db: Database, now: int, started_at: int) -> int:
 
 def _before(now: int, intervals: int) -> ColumnElement[int]:
     """The instant so many of the session's intervals before `now`."""
-    return now - session.c.interim * (intervals * SECOND)
+    return literal(now, BigInteger) - cast(session.c.interim, BigInteger) * (intervals * SECOND)
