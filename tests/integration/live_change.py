@@ -234,3 +234,14 @@ def scene(db: Database, url: str, folder: Path) -> Iterator[Live]:
         live = Live(db, url, folder, desk)
         stack.enter_context(live.router)
         yield live
+
+
+def settled(live: Live) -> list[dict[str, Any]]:
+    """The attempts, once nobody works on a wish any more."""
+    until(lambda: live.attempts() and not [one for one in live.wishes() if one["claimed_until"]], "the wish is settled")
+    return live.attempts()
+
+
+def many(live: Live, count: int) -> list[Session]:
+    live.load(*({"username": f"user{number}", "balance": -900_000} for number in range(count)))
+    return [live.log_in(f"user{number}", mac=f"02:00:00:00:01:{number:02X}") for number in range(count)]
