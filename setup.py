@@ -20,6 +20,7 @@ HOT_MODULES = [
     "aaa/radius/credentials.py",
     "aaa/radius/grant.py",
     "aaa/radius/integrity.py",
+    "aaa/radius/login_line.py",
     "aaa/radius/origin.py",
     "aaa/radius/packet.py",
     "aaa/radius/reply_cache.py",

@@ -4,7 +4,6 @@
 Everything it needs to know it asks of the values it was built with: routers, replica, keys. No SQL and no policy code.
 """
 
-import json
 from typing import Final, Protocol, final
 
 from aaa.domain import mac
@@ -15,6 +14,7 @@ from aaa.radius.credentials import CredentialResult
 from aaa.radius.grant import PPP as PPP_SESSION
 from aaa.radius.grant import Wardrobe, accept_attributes, session_kind
 from aaa.radius.integrity import OversizePacket, Secret, access_reply
+from aaa.radius.login_line import word
 from aaa.radius.origin import Gate, Learnt, Origin
 from aaa.radius.packet import (
     ACCESS_ACCEPT,
@@ -375,13 +375,6 @@ def _explain(answer: Answer, record: bytes, head: Entry, step: Step) -> None:
             told.append(f"{name}={word(figure)}")
     told.append(f"scope={word(reason.scope)}")
     answer.detail = " ".join(told)
-
-
-def word(text: str) -> str:
-    """A value as it stands in a log line: quoted, its control characters escaped, unless it is one plain word."""
-    if text.isprintable() and text and " " not in text and '"' not in text and "=" not in text:
-        return text
-    return json.dumps(text)
 
 
 def _reject(

@@ -16,9 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aaa import clock
 from aaa.domain.instant import stamp
-from aaa.domain.timeline import Verdict
-from aaa.radius.access import ACCEPT, Answer, word
+from aaa.radius import login_line
+from aaa.radius.access import ACCEPT, Answer
 from aaa.radius.counters import Counters
+from aaa.radius.login_line import text_of
+from aaa.radius.packet import ACCESS_ACCEPT, ACCESS_REJECT
 from aaa.store.database import Database, open_database
 from aaa.store.dialect import insert_many
 from aaa.store.tables import auth_log
@@ -26,7 +28,6 @@ from aaa.store.tables import auth_log
 _log: Final = logging.getLogger(__name__)
 
 _MILLISECOND: Final = 1000
-_VERDICTS: Final = tuple(f" verdict={verdict.word}" for verdict in Verdict)
 _DETAIL: Final = 500
 _TEXT: Final = 253
 # What a pipe takes whole or not at all (POSIX PIPE_BUF on Linux).
@@ -34,20 +35,18 @@ _WHOLE: Final = 4096
 
 
 def line(answer: Answer, moment: str) -> str:
-    """One login as text: who, from which router, the verdict, its cause with figures and scope."""
-    result = "accept" if answer.kind == ACCEPT else "reject"
-    verdict = _VERDICTS[answer.verdict] if answer.verdict >= 0 else ""
-    cause = f" cause={answer.cause}" if answer.cause else ""
-    detail = f" {answer.detail}" if answer.detail else ""
-    nas = word(answer.nas.name) if answer.nas else ""
-    calling = f" calling={word(_text(answer.calling))}" if answer.calling else ""
-    horizon = " past_horizon=yes" if answer.past_horizon else ""
-    who = word(_text(answer.username))
-    return f"{moment} login user={who} nas={nas}{calling} result={result}{verdict}{cause}{detail}{horizon}\n"
-
-
-def _text(octets: bytes) -> str:
-    return octets.decode("utf-8", "backslashreplace")
+    """The log line of a login that was answered at `moment`."""
+    return login_line.line(
+        moment,
+        answer.username,
+        answer.nas.name if answer.nas else "",
+        answer.calling,
+        ACCESS_ACCEPT if answer.kind == ACCEPT else ACCESS_REJECT,
+        answer.verdict,
+        answer.cause,
+        answer.detail,
+        answer.past_horizon,
+    )
 
 
 class LoginLines:
@@ -204,4 +203,4 @@ def _insert(database: Database, rows: list[dict[str, Any]]) -> None:
 
 def _column(octets: bytes) -> str:
     # PostgreSQL takes no NUL in a text.
-    return _text(octets).replace("\0", "\\x00")[:_TEXT]
+    return text_of(octets).replace("\0", "\\x00")[:_TEXT]

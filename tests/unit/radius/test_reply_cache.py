@@ -79,7 +79,17 @@ def test_one_busy_key_cannot_grow_it() -> None:
     for number in range(10):
         cache.begin(KEY, bytes((number,)) * 16, 0)
     assert len(cache) == 1
-    assert len(cache._order) == 3
+    assert cache.dropped == 0
+
+
+def test_what_has_expired_makes_room_and_is_not_kept() -> None:
+    cache = ReplyCache(10 * SECOND, max_entries=100)
+    for number in range(100):
+        cache.begin(("nas", number), ONE, 0)
+    for number in range(40):
+        cache.begin(("other", number), ONE, 10 * SECOND)
+    assert len(cache) == 40
+    assert cache.dropped == 0
 
 
 @pytest.mark.parametrize(("lifetime", "size"), [(0, 1), (1, 0)])
