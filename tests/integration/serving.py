@@ -169,11 +169,15 @@ class Installation:
         pairs = (text.strip().split(" = ", 1) for text in received[2].splitlines() if " = " in text)
         return Reply(received[1], {name: value.strip('"') for name, value in pairs})
 
-    def exchange(self, data: bytes, *, server: str = "127.0.0.1", port: int | None = None, wait: float = 5.0) -> bytes:
-        """Send one datagram from a fresh socket; the reply, empty if there is none within `wait` seconds."""
+    def exchange(
+        self, data: bytes, *, server: str = "127.0.0.1", port: int | None = None, wait: float = 5.0, source: str = ""
+    ) -> bytes:
+        """Send one datagram from a fresh socket, whose address may be given as `source`; the reply, empty if there is
+        none within `wait` seconds."""
         family = socket.AF_INET6 if ":" in server else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as client:
             client.settimeout(wait)
+            client.bind((source, 0))
             client.connect((server, port or self.auth_port))
             client.send(data)
             try:
