@@ -149,7 +149,7 @@ def post(door: Change, kind: str, postings: tuple[ledger.Posting, ...], event: i
 
 
 def read_standing(conn: Connection, account_id: int) -> Standing:
-    return facts.standing_of(conn.execute(select(account).where(account.c.id == account_id)).mappings().one())
+    return facts.standing_of(account_id, conn.execute(select(account).where(account.c.id == account_id)).one())
 
 
 def write_standing(conn: Connection, new: Standing) -> None:

@@ -53,11 +53,13 @@ class Change:
         wanted = sorted(ids)
         chunks = [wanted[at : at + INLINE] for at in range(0, len(wanted), INLINE)]
         for chunk in chunks:
-            accounts = select(account.c.id).where(account.c.id.in_(chunk)).order_by(account.c.id)
+            accounts = select(account.c.id).where(dialect.among(self.conn, account.c.id, chunk)).order_by(account.c.id)
             self.conn.execute(accounts.with_for_update(key_share=True)).all()
         locked: list[int] = []
         for chunk in chunks:
-            owned = select(service.c.id).where(service.c.account_id.in_(chunk)).order_by(service.c.id)
+            owned = (
+                select(service.c.id).where(dialect.among(self.conn, service.c.account_id, chunk)).order_by(service.c.id)
+            )
             locked.extend(self.conn.execute(owned.with_for_update(key_share=True)).scalars())
         return tuple(locked)
 
@@ -136,8 +138,8 @@ def lock_services(conn: Connection, ids: Sequence[int]) -> None:
     """Lock the accounts of these services, then the services, each in id order."""
     for at in range(0, len(ids), INLINE):
         chunk = ids[at : at + INLINE]
-        owners = select(service.c.account_id).where(service.c.id.in_(chunk))
+        owners = select(service.c.account_id).where(dialect.among(conn, service.c.id, chunk))
         accounts = select(account.c.id).where(account.c.id.in_(owners)).order_by(account.c.id)
         conn.execute(accounts.with_for_update(key_share=True)).all()
-        wanted = select(service.c.id).where(service.c.id.in_(chunk)).order_by(service.c.id)
+        wanted = select(service.c.id).where(dialect.among(conn, service.c.id, chunk)).order_by(service.c.id)
         conn.execute(wanted.with_for_update(key_share=True)).all()

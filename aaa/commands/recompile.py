@@ -115,7 +115,7 @@ def _recompile_chunk(
     if changed:
         _store_profiles(conn, profiles)
         _store_history(conn, [one for one, _ in changed if one.stored_record is not None], now, causes)
-        _store_access(conn, rows, fresh=all(one.stored_record is None for one, _ in changed))
+        _store_access(conn, rows, fresh=all(one.stored_version == 0 for one, _ in changed))
         request_enforcement(conn, {row["service_id"]: row["version"] for row in rows}, now=now, causes=causes)
     return len(changed)
 
@@ -143,7 +143,7 @@ def _at_horizon(one: facts.ServiceFacts, now: int) -> bool:
 
 
 def _store_profiles(conn: Connection, profiles: Mapping[int, Profile]) -> None:
-    known = set(conn.execute(select(profile.c.id).where(profile.c.id.in_(list(profiles)))).scalars())
+    known = set(conn.execute(select(profile.c.id).where(dialect.among(conn, profile.c.id, profiles))).scalars())
     dictionary = load()
     rows = [
         {"id": name, "attributes": record.profile_json(pairs), "encoded": dictionary.encode_profile(pairs)}
@@ -199,7 +199,7 @@ def request_enforcement(conn: Connection, versions: Mapping[int, int], *, now: i
     """
     live = conn.execute(
         select(session.c.id, session.c.service_id)
-        .where(session.c.closed_at.is_(None), session.c.service_id.in_(list(versions)))
+        .where(session.c.closed_at.is_(None), dialect.among(conn, session.c.service_id, versions))
         .order_by(session.c.id)
     ).all()
     rows = [

@@ -1,6 +1,6 @@
 """What `compile` works on: services with their standing, and the params and controls that reach them (shell)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,6 +8,8 @@ from sqlalchemy import Connection, Table, select
 
 from aaa.domain.service import Level, Param, Scope, Service, Status
 from aaa.domain.standing import Due, Standing
+from aaa.domain.timeline import Profile
+from aaa.store import dialect
 from aaa.store.tables import (
     access,
     account,
@@ -56,18 +58,18 @@ class PolicyFacts:
         return tuple(found)
 
 
-def standing_of(row: Mapping[Any, Any]) -> Standing:
-    """The Standing in an account row (of `account`'s columns)."""
+def standing_of(account_id: int, row: Any) -> Standing:
+    """The Standing in a row with `account`'s columns of it."""
     return Standing(
-        account_id=row["id"],
-        currency=row["currency"],
-        seq=row["seq"],
-        debt=row["debt"],
-        credit=row["credit"],
-        last_payment_at=row["last_payment_at"],
-        debt_since=row["debt_since"],
-        dues=tuple(Due(*due) for due in row["dues"]),
-        promise_until=row["promise_until"],
+        account_id=account_id,
+        currency=row.currency,
+        seq=row.seq,
+        debt=row.debt,
+        credit=row.credit,
+        last_payment_at=row.last_payment_at,
+        debt_since=row.debt_since,
+        dues=tuple([Due(*due) for due in row.dues]),
+        promise_until=row.promise_until,
     )
 
 
@@ -87,10 +89,6 @@ def standing_values(standing: Standing) -> dict[str, Any]:
 _SERVICES: Final = (
     select(
         service,
-        visp.c.name.label("visp"),
-        visp.c.timezone,
-        plan.c.name.label("plan"),
-        plan.c.reply,
         account.c.currency,
         account.c.seq,
         account.c.debt,
@@ -104,8 +102,6 @@ _SERVICES: Final = (
         access.c.next_due,
     )
     .join(account, service.c.account_id == account.c.id)
-    .join(visp, service.c.visp_id == visp.c.id)
-    .outerjoin(plan, service.c.plan_id == plan.c.id)
     .outerjoin(access, access.c.service_id == service.c.id)
 )
 _LEVEL_COLUMNS: Final = {
@@ -122,41 +118,55 @@ SCOPE_COLUMNS: Final = frozenset(_LEVEL_COLUMNS.values()) - {"id"}
 
 def read_services(conn: Connection, ids: Sequence[int]) -> list[ServiceFacts]:
     """The services with these ids, in id order; call it under their locks."""
-    rows = conn.execute(_SERVICES.where(service.c.id.in_(ids)).order_by(service.c.id)).mappings()
-    return [_service_facts(row) for row in rows]
+    rows = conn.execute(_SERVICES.where(dialect.among(conn, service.c.id, ids)).order_by(service.c.id)).all()
+    # few VISPs and plans for many services
+    visps = _by_id(conn, visp, {row.visp_id for row in rows})
+    plans = _by_id(conn, plan, {row.plan_id for row in rows if row.plan_id is not None})
+    replies = {plan_id: _reply(one.reply) for plan_id, one in plans.items()}
+    return [
+        _service_facts(row, visps[row.visp_id], plans.get(row.plan_id), replies.get(row.plan_id, ())) for row in rows
+    ]
 
 
-def _service_facts(row: Mapping[Any, Any]) -> ServiceFacts:
-    place = tuple(
-        (level, row[column])
-        for level, column in _LEVEL_COLUMNS.items()
-        if level is not Level.USER and row[column] is not None
+def _by_id(conn: Connection, table: Table, ids: Collection[int]) -> dict[int, Any]:
+    return {row.id: row for row in conn.execute(select(table).where(dialect.among(conn, table.c.id, ids)))}
+
+
+def _reply(stored: Mapping[str, Any]) -> Profile:
+    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in stored.items())
+
+
+def _service_facts(row: Any, its_visp: Any, its_plan: Any, reply: Profile) -> ServiceFacts:
+    found = Service(
+        id=row.id,
+        account_id=row.account_id,
+        username=row.username,
+        visp=its_visp.name,
+        currency=row.currency,
+        timezone=its_visp.timezone,
+        plan=its_plan.name if its_plan is not None else None,
+        plan_reply=reply,
+        static_ip=row.static_ip,
+        mac=row.mac,
+        mac_auth=row.mac_auth,
+        active_to=row.active_to,
     )
-    reply = row["reply"] or {}
+    scopes = (
+        (Level.CENTER, row.center_id),
+        (Level.VISP, row.visp_id),
+        (Level.RESELLER, row.reseller_id),
+        (Level.PLAN, row.plan_id),
+        (Level.CLASS, row.class_id),
+    )
     return ServiceFacts(
-        service=Service(
-            id=row["id"],
-            account_id=row["account_id"],
-            username=row["username"],
-            visp=row["visp"],
-            currency=row["currency"],
-            timezone=row["timezone"],
-            plan=row["plan"],
-            plan_reply=tuple(
-                (name, tuple(value) if isinstance(value, list) else value) for name, value in reply.items()
-            ),
-            static_ip=row["static_ip"],
-            mac=row["mac"],
-            mac_auth=row["mac_auth"],
-            active_to=row["active_to"],
-        ),
-        standing=standing_of({**row, "id": row["account_id"]}),
-        place=place,
-        sealed=row["password"],
-        visp_id=row["visp_id"],
-        stored_version=row["version"] or 0,
-        stored_record=row["record"],
-        stored_due=row["next_due"],
+        service=found,
+        standing=standing_of(row.account_id, row),
+        place=tuple([scope for scope in scopes if scope[1] is not None]),
+        sealed=row.password,
+        visp_id=row.visp_id,
+        stored_version=row.version or 0,
+        stored_record=row.record,
+        stored_due=row.next_due,
     )
 
 
@@ -176,7 +186,7 @@ def read_policy(conn: Connection) -> PolicyFacts:
 def read_user_params(conn: Connection, usernames: Mapping[int, str]) -> dict[int, tuple[Param, ...]]:
     """The params set on single services, by service id; `usernames` maps the ids wanted to their scope names."""
     rows = conn.execute(
-        select(param).where(param.c.level == Level.USER.name.lower(), param.c.scope_id.in_(list(usernames)))
+        select(param).where(param.c.level == Level.USER.name.lower(), dialect.among(conn, param.c.scope_id, usernames))
     ).mappings()
     found: dict[int, list[Param]] = {}
     for row in rows:

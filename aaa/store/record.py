@@ -8,6 +8,7 @@ share profiles.
 
 import json
 import struct
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -54,6 +55,10 @@ class Entry(NamedTuple):
     segments_at: int
 
 
+_spell: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
+@lru_cache(maxsize=4096)
 def profile_id(profile: Profile) -> int:
     """A profile's name: the first eight octets of the SHA-256 of its canonical JSON, as a signed integer."""
     return int.from_bytes(sha256(profile_json(profile).encode()).digest()[:8], "big", signed=True)
@@ -61,7 +66,7 @@ def profile_id(profile: Profile) -> int:
 
 def profile_json(profile: Profile) -> str:
     """A profile as canonical JSON: `[[name, value], …]`."""
-    return json.dumps(profile, separators=(",", ":"), ensure_ascii=False)
+    return _spell(profile)
 
 
 def profile_from_json(text: str) -> Profile:
@@ -127,7 +132,7 @@ def pack(
         len(packed),
         timeline.horizon,
     )
-    tail = json.dumps(reasons, separators=(",", ":"), ensure_ascii=False).encode() if reasons else b""
+    tail = _spell(reasons).encode() if reasons else b""
     return b"".join((header, sealed, lock, *packed, tail)), profiles
 
 

@@ -13,7 +13,7 @@ from aaa.debit import controls, params
 from aaa.debit.reply import BadValue, attributes, attributes_json
 from aaa.domain.service import Level, Status
 from aaa.radius.dictionary import load as load_dictionary
-from aaa.store import facts
+from aaa.store import dialect, facts
 from aaa.store.database import Database
 from aaa.store.seal import Sealer
 from aaa.store.tables import account, control, nas, param, plan, service, visp
@@ -141,6 +141,8 @@ class _Loading:
         self._conn: Connection = door.conn
         self._sealer = sealer
         self._check = load_dictionary().check
+        self._present: set[str] = set()
+        """The usernames of the file that there are already."""
         self._paths: dict[tuple[str, object], str] = {}
         """Where in the file something was put, for the checks that need all of it."""
 
@@ -153,8 +155,10 @@ class _Loading:
                 Reader(one, f"subscribers[{at + index}]", _SUBSCRIBER).need("username", fields.username)
                 for index, one in enumerate(subscribers[at : at + CHUNK])
             ]
-            owners = select(service.c.account_id).where(service.c.username.in_(usernames))
-            found.update(self._conn.execute(owners).scalars())
+            owners = select(service.c.account_id, service.c.username)
+            for row in self._conn.execute(owners.where(dialect.among(self._conn, service.c.username, usernames))):
+                found.add(row.account_id)
+                self._present.add(row.username)
         self._door.lock_accounts(found)
 
     def definitions(self) -> controls.Definitions:
@@ -341,7 +345,9 @@ class _Loading:
         """Make or update one chunk; returns how many were made."""
         usernames = [reader.need("username", fields.username) for reader in readers]
         known: dict[str, list[Any]] = {}
-        for row in self._conn.execute(select(service).where(service.c.username.in_(usernames))).mappings():
+        present = self._present.intersection(usernames)
+        found = select(service).where(dialect.among(self._conn, service.c.username, present))
+        for row in self._conn.execute(found).mappings() if present else ():
             known.setdefault(row["username"], []).append(row)
         fresh: list[services.NewService] = []
         opened: list[openings.Opening] = []

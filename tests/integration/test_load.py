@@ -70,7 +70,7 @@ def test_the_opening_is_posted_once_and_its_debt_begins_and_is_due_at_the_last_p
     again = example(subscribers=[subscriber("bob", -900), subscriber("eve", 1), subscriber("joe", -1)])
     put(database, again, NOW + DAY)
     found = {ref(database, name).account_id: name for name in ("ali", "bob", "eve", "joe")}
-    standings = {found[row.id]: standing_of(row._mapping) for row in rows(database, account)}
+    standings = {found[row.id]: standing_of(row.id, row) for row in rows(database, account)}
     ali, bob, eve, joe = (standings[name] for name in ("ali", "bob", "eve", "joe"))
     assert (ali.debt, ali.debt_since, ali.last_payment_at) == (812_000, LAST_PAYMENT, LAST_PAYMENT)
     assert [(due.due_at, due.remaining) for due in ali.dues] == [(LAST_PAYMENT, 812_000)]

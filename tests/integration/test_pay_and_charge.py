@@ -33,7 +33,7 @@ def _charge(db: Database, name: str, amount: int, *, override: bool = False, now
 
 def standing(db: Database, account_id: int) -> Standing:
     [row] = rows(db, account, account.c.id == account_id)
-    return standing_of(row._mapping)
+    return standing_of(row.id, row)
 
 
 def assert_books_agree(db: Database) -> None:
@@ -47,7 +47,7 @@ def assert_books_agree(db: Database) -> None:
     assert set(sides.values()) <= {0}
     at = {row.id: row.at for row in rows(db, tables.entry)}
     for row in rows(db, account):
-        kept = standing_of(row._mapping)
+        kept = standing_of(row.id, row)
         assert receivable[row.id] == kept.debt - kept.credit
         history: list[tuple[int, Charge | Payment]] = []
         start = Standing(row.id, row.currency)
