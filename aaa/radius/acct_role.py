@@ -8,21 +8,20 @@ import gc
 import logging
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Sequence
-from select import EPOLLIN, epoll
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from aaa import clock
-from aaa.radius import sockets
-from aaa.radius.counters import FILE_INTERVAL, CounterReport, Counters
-from aaa.radius.intake import Drop, Duplicate, Intake, Pending, Status
+from aaa.radius.counters import CounterReport, Counters
+from aaa.radius.datagrams import SLOTS, Datagrams, Later, Source
+from aaa.radius.intake import Duplicate, Intake, Pending, Status
+from aaa.radius.ports import Complaints, Ports
 from aaa.radius.reply_cache import ReplyCache
-from aaa.radius.routers import read_clients
+from aaa.radius.routers import await_replica, read_clients
 from aaa.store.accounting import DatabaseAway, check, commit_batch
 from aaa.store.database import Database, open_database
-from aaa.store.replica import Replica, ReplicaMissing
+from aaa.store.replica import Replica
 from aaa.store.seal import Sealer, open_keys
 
 _log: Final = logging.getLogger(__name__)
@@ -33,8 +32,6 @@ _IDLE: Final = 0.1  # seconds between looks at what is due, when no packet comes
 _RETRY: Final = 0.2  # seconds between attempts while the database is away
 _DUPLICATE_WINDOW: Final = 10 * clock.SECOND
 _CACHED_REPLIES: Final = 65_536
-_TOLD_EVERY: Final = 10.0  # seconds between log lines about drops of one kind from one address
-_DROPS_TOLD: Final = 50
 
 
 def run(
@@ -57,7 +54,7 @@ def run(
     keys = open_keys(key_file, True)
     database = open_database(database_url, pool_size=1)
     try:
-        replica = _await_replica(state_dir, stop)
+        replica = await_replica(state_dir, stop, ROLE)
         if replica is None:
             return
         counters = Counters()
@@ -79,27 +76,6 @@ def run(
         database.close()
 
 
-def _await_replica(state_dir: str | os.PathLike[str], stop: threading.Event) -> Replica | None:
-    told = False
-    while not stop.is_set():
-        try:
-            return Replica.open(state_dir)
-        except ReplicaMissing as missing:
-            if not told:
-                _log.info("acct waits: %s", missing)
-                told = True
-        stop.wait(0.05)
-    return None
-
-
-class _Way(NamedTuple):
-    """How a reply gets back."""
-
-    bound: socket.socket
-    source: Any
-    ancillary: sockets.Ancillary
-
-
 class _Server:
     """The sockets of one process, and its database."""
 
@@ -111,86 +87,70 @@ class _Server:
         self._database = database
         self._counters = counters
         self._report = report
-        self._sockets: dict[int, socket.socket] = {}
-        self._wildcards: set[int] = set()
-        self._poll = epoll()
+        self._ports = Ports(counters)
+        self._complaints = Complaints(_log)
         self._nas_version = replica.nas_version
         self._intake = Intake(read_clients(replica, keys), ReplyCache(_DUPLICATE_WINDOW, _CACHED_REPLIES))
-        self._pending: list[tuple[Pending, _Way]] = []
-        self._statuses: list[tuple[Status, _Way]] = []
+        self._pending: list[tuple[Pending, Later]] = []
+        self._statuses: list[tuple[Status, Later]] = []
         self._away = False
         self._retry_at = 0.0
-        self._lost: dict[int, int] = {}
-        self._lost_at = 0.0
-        self._told: set[tuple[str, str]] = set()
-        self._told_until = 0.0
 
     def bind(self, address: str, port: int, index: int, processes: int) -> None:
         """Serve on one more address."""
-        bound = sockets.bind(address, port, index, processes)
-        self._sockets[bound.fileno()] = bound
-        if sockets.is_wildcard(address):
-            self._wildcards.add(bound.fileno())
-        self._poll.register(bound.fileno(), EPOLLIN)
+        self._ports.bind(address, port, index, processes)
 
     def serve(self, stop: threading.Event) -> None:
         """Take records until `stop` is set."""
         while not stop.is_set():
             self._replica.rest()
-            ready = self._poll.poll(_IDLE)
+            ready = self._ports.wait(_IDLE)
             self._replica.renew()
             if self._replica.nas_version != self._nas_version:
                 self._nas_version = self._replica.nas_version
                 self._intake.know(read_clients(self._replica, self._keys))
-            for descriptor, _event in ready:
-                self._drain(descriptor)
+            for datagrams in ready:
+                self._drain(datagrams)
             if self._pending:
                 self._store()
             if self._statuses:
                 self._answer_statuses()
-            self._tidy(clock.monotonic())
+            moment = clock.monotonic()
+            self._ports.tidy(moment)
+            self._report.tick(moment)
 
     def close(self) -> None:
         """Let go of the sockets."""
-        for bound in self._sockets.values():
-            bound.close()
-        self._poll.close()
+        self._ports.close()
         self._report.close()
 
-    def _drain(self, descriptor: int) -> None:
-        bound = self._sockets[descriptor]
-        wildcard = descriptor in self._wildcards
-        ancillary: sockets.Ancillary = []
-        for _ in range(_BATCH):
-            try:
-                if wildcard:
-                    data, source, ancillary = sockets.receive(bound)
-                else:
-                    data, source = bound.recvfrom(sockets.LARGEST)
-            except BlockingIOError:
+    def _drain(self, datagrams: Datagrams) -> None:
+        while len(self._pending) < _BATCH:
+            count = self._ports.receive(datagrams)
+            now = clock.now()
+            for slot in range(count):
+                source = datagrams.source(slot)
+                try:
+                    self._take(datagrams, slot, source, now)
+                except Exception as fault:
+                    self._counters.add("error")
+                    self._complaints.failed(source[0], fault, clock.monotonic())
+            if count < SLOTS:
                 return
-            except OSError:
-                # An ICMP error to an earlier reply is reported here; it takes no packet away.
-                self._counters.add("receive-failed")
-                continue
-            try:
-                self._take(data, _Way(bound, source, ancillary))
-            except Exception:
-                self._counters.add("error")
-                if self._may_tell("error", source[0]):
-                    _log.exception("accounting from=%s failed", source[0])
 
-    def _take(self, data: bytes, way: _Way) -> None:
-        taken = self._intake.receive(data, way.source, clock.now())
+    def _take(self, datagrams: Datagrams, slot: int, source: Source, now: int) -> None:
+        taken = self._intake.receive(datagrams.data(slot), source, now)
         if isinstance(taken, Pending):
-            self._pending.append((taken, way))
+            self._pending.append((taken, datagrams.later(slot)))
         elif isinstance(taken, Duplicate):
             self._counters.add("duplicate")
-            self._send(taken.reply, way)
+            self._send(taken.reply, datagrams.later(slot))
         elif isinstance(taken, Status):
-            self._statuses.append((taken, way))
+            self._statuses.append((taken, datagrams.later(slot)))
         else:
-            self._drop(taken, way.source)
+            self._counters.add("drop-" + taken.cause)
+            nas = taken.nas.name if taken.nas else "unknown"
+            self._complaints.dropped(taken.cause, source[0], nas, clock.monotonic())
 
     def _store(self) -> None:
         """Commit what was drained, then answer it."""
@@ -209,7 +169,7 @@ class _Server:
         poison = set(result.poison)
         if poison:
             self._counters.add("refused", len(poison))
-        for at, (pending, way) in enumerate(batch):
+        for at, (pending, later) in enumerate(batch):
             if at in poison:
                 self._intake.abandon(pending)
                 continue
@@ -217,9 +177,9 @@ class _Server:
             if reply is None:
                 self._counters.add("reply-oversize")
             else:
-                self._send(reply, way)
+                self._send(reply, later)
 
-    def _abandon(self, batch: Sequence[tuple[Pending, _Way]]) -> None:
+    def _abandon(self, batch: Sequence[tuple[Pending, Later]]) -> None:
         self._counters.add("drop-database-away", len(batch))
         for pending, _ in batch:
             self._intake.abandon(pending)
@@ -237,8 +197,8 @@ class _Server:
             self._counters.add("drop-database-away", len(statuses))
             return
         self._counters.add("status", len(statuses))
-        for status, way in statuses:
-            self._send(status.reply, way)
+        for status, later in statuses:
+            self._send(status.reply, later)
 
     def _note_away(self, why: str) -> None:
         self._retry_at = clock.monotonic() + _RETRY
@@ -251,38 +211,8 @@ class _Server:
             self._away = False
             _log.info("accounting is served again")
 
-    def _send(self, reply: bytes, way: _Way) -> None:
+    def _send(self, reply: bytes, later: Later) -> None:
         try:
-            if way.ancillary:
-                sockets.reply(way.bound, reply, way.source, way.ancillary)
-            else:
-                way.bound.sendto(reply, way.source)
+            later.reply(reply)
         except OSError:
             self._counters.add("send-failed")
-
-    def _drop(self, drop: Drop, source: Any) -> None:
-        self._counters.add("drop-" + drop.cause)
-        if drop.cause != "in-progress" and self._may_tell(drop.cause, source[0]):
-            nas = drop.nas.name if drop.nas else "unknown"
-            _log.warning("accounting dropped cause=%s from=%s nas=%s", drop.cause, source[0], nas)
-
-    def _may_tell(self, cause: str, host: str) -> bool:
-        """Whether to log this: once in a while for each kind and address, for so many of them."""
-        moment = clock.monotonic()
-        if moment >= self._told_until:
-            self._told_until = moment + _TOLD_EVERY
-            self._told.clear()
-        if (cause, host) in self._told or len(self._told) >= _DROPS_TOLD:
-            return False
-        self._told.add((cause, host))
-        return True
-
-    def _tidy(self, moment: float) -> None:
-        if moment >= self._lost_at:
-            self._lost_at = moment + FILE_INTERVAL
-            for descriptor, bound in self._sockets.items():
-                lost = sockets.lost(bound)
-                if lost != self._lost.get(descriptor, 0):
-                    self._counters.add("kernel-drop", lost - self._lost.get(descriptor, 0))
-                    self._lost[descriptor] = lost
-        self._report.tick(moment)

@@ -1,15 +1,32 @@
-"""The routers and realms of the replica, ready for RADIUS (shell)."""
+"""The replica, and its routers and realms, ready for RADIUS (shell)."""
 
 import logging
+import os
+import threading
 from collections.abc import Iterable
 from typing import Final
 
 from aaa.radius.clients import Clients, Nas, Network, parse_network
 from aaa.radius.integrity import Secret
-from aaa.store.replica import NasRow, Replica
+from aaa.store.replica import NasRow, Replica, ReplicaMissing
 from aaa.store.seal import SealBroken, Sealer
 
 _log: Final = logging.getLogger(__name__)
+_LOOK_EVERY: Final = 0.05  # seconds
+
+
+def await_replica(state_dir: str | os.PathLike[str], stop: threading.Event, role: str) -> Replica | None:
+    """Open this machine's replica, waiting for it if there is none yet; None if `stop` was set before."""
+    told = False
+    while not stop.is_set():
+        try:
+            return Replica.open(state_dir)
+        except ReplicaMissing as missing:
+            if not told:
+                _log.info("%s waits: %s", role, missing)
+                told = True
+        stop.wait(_LOOK_EVERY)
+    return None
 
 
 def read_clients(replica: Replica, keys: Sealer) -> Clients:

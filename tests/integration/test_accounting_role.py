@@ -159,7 +159,7 @@ def test_what_is_not_answered_is_counted(installed: Installation) -> None:
         "drop-unexpected-code": 1,
         "stored": 1,
     }
-    assert "accounting dropped cause=authenticator-wrong from=127.0.0.1 nas=mt1" in installed.log
+    assert "dropped cause=authenticator-wrong from=127.0.0.1 nas=mt1" in installed.log
     assert SECRET not in installed.log
 
 
