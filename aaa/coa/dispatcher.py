@@ -242,8 +242,9 @@ class Dispatcher:
         self._good_secret[source] = job.secret
         self._note(job, answer.result, answer.error_cause, done.sends)
         if answer.gone:
-            # Its Stop is on the way, or its router did not know it by what we said: the next interims will tell.
-            self._end(job, again_at=now + max(2 * job.wish.interim, FIRST_RETRY), tries=job.wish.tries)
+            # Its Stop is on the way; or its router did not know it by what we said, then the next interims will tell.
+            wait = max(2 * job.wish.interim, FIRST_RETRY) if job.wish.tries else FIRST_RETRY
+            self._end(job, again_at=now + wait, tries=job.wish.tries + 1)
         elif answer.result == "nak":
             if isinstance(job.plan, CoA):
                 job.plan = Disconnect("CoA refused")
