@@ -1,7 +1,7 @@
 """The one clock of every process (shell): all other code takes `now` as an argument.
 
-Instants are integers, UTC microseconds. `LEDGATE_CLOCK_OFFSET` (seconds, may be negative) shifts the clock for tests and
-rehearsals; it is refused unless `LEDGATE_TEST=1`, so that a stray setting cannot move an operator's cuts.
+Instants are integers, UTC microseconds. `LEDGATE_CLOCK_OFFSET` (seconds, may be negative) shifts the clock for tests
+and rehearsals; it is refused unless `LEDGATE_TEST=1`, so that a stray setting cannot move an operator's cuts.
 """
 
 import os

@@ -135,6 +135,8 @@ _SQL_SECTIONS: Final = """post-auth {
 # Message-Authenticator stands for "sign the reply", as RouterOS has demanded since 7.15.
 _REPLY: Final = (
     ("Message-Authenticator", "0x00"),
+    ("Service-Type", "Framed-User"),
+    ("Framed-Protocol", "PPP"),
     ("Mikrotik-Rate-Limit", population.RATE_LIMIT),
     ("Framed-Pool", population.POOL),
     ("Session-Timeout", str(population.SESSION_TIMEOUT_SECONDS)),

@@ -13,6 +13,8 @@ SESSION_TIMEOUT: Final = 27
 CLASS: Final = 25
 # (attribute, or vendor and attribute) -> what every Accept must carry.
 WANTED: Final[dict[tuple[int, int], bytes]] = {
+    (0, 6): b"\0\0\0\x02",
+    (0, 7): b"\0\0\0\x01",
     (14988, 8): population.RATE_LIMIT.encode(),
     (0, 88): population.POOL.encode(),
     (0, 85): population.INTERIM_SECONDS.to_bytes(4, "big"),

@@ -377,7 +377,7 @@ def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
 @click.option("--method", type=click.Choice(METHODS), default="pap", show_default=True)
 @click.option("--server", default="127.0.0.1", show_default=True, help="Where to send it.")
 @click.option("--port", type=int, help="UDP port (default: the setting auth_port).")
-@click.option("--identifier", help="NAS-Identifier to send, where several routers share this machine's address.")
+@click.option("--identifier", help="NAS-Identifier to send, where only named routers have this machine's address.")
 @as_json
 @_faults_in_one_line
 def radtest_command(
@@ -392,9 +392,13 @@ def radtest_command(
         sealer = keys(found, db)
         with db.read() as conn:
             clients = clients_of(nas_rows(conn), sealer)
+    identifier = identifier or radtest.IDENTIFIER
     secret = radtest.own_secret(clients, server, identifier)
     if secret is None:
-        refuse(f"this machine is no NAS of the database: load one with the address it has towards {server}")
+        refuse(
+            f"no NAS of the database has the address of this machine towards {server}, "
+            f"and the identifier {identifier} or none: load one, or say --identifier"
+        )
     result = radtest.attempt(server, port or found.auth_port, secret, user, password, method, identifier)
     lines = [f"{result.code} after {result.latency / 1000:.1f} ms"]
     lines += [f"  {name} = {value}" for name, value in result.attributes]

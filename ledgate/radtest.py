@@ -12,6 +12,9 @@ from aaa.radius.integrity import Secret
 from aaa.radius.packet import ACCESS_ACCEPT, NAS_IDENTIFIER, encode_attribute
 from ledgate.lab.client import Client, Method
 
+IDENTIFIER = "ledgate-radtest"
+"""Its own NAS-Identifier, so that what it signs teaches the server nothing about other routers of its address."""
+
 _SHAPED = load().encode_profile(
     [("Service-Type", "Framed-User"), ("Framed-Protocol", "PPP"), ("NAS-Port-Type", "Ethernet"), ("NAS-Port", 0)]
 )
@@ -31,10 +34,10 @@ class Result:
 
 
 def attempt(
-    server: str, port: int, secret: Secret, username: str, password: str, method: Method, identifier: str | None
+    server: str, port: int, secret: Secret, username: str, password: str, method: Method, identifier: str
 ) -> Result:
     """Send one login and wait for its reply. Raises NoAnswer, also where the server does not prove itself."""
-    about = _SHAPED if identifier is None else _SHAPED + encode_attribute(NAS_IDENTIFIER, identifier.encode())
+    about = _SHAPED + encode_attribute(NAS_IDENTIFIER, identifier.encode())
     client = Client((server, port), (server, 0), secret, "::" if ip_address(server).version == 6 else "0.0.0.0")
     started = clock.monotonic()
     reply = client.login(username, password, method, about)
@@ -42,11 +45,11 @@ def attempt(
     return Result(reply.code == ACCESS_ACCEPT, load().decode_all(reply.attributes()), latency)
 
 
-def own_secret(clients: Clients, server: str, identifier: str | None) -> Secret | None:
+def own_secret(clients: Clients, server: str, identifier: str) -> Secret | None:
     """The secret for requests that this machine sends to `server`; None if `clients` has no such NAS."""
     family = socket.AF_INET6 if ip_address(server).version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect((server, 9))  # sends nothing: the kernel only picks the source address
         source = probe.getsockname()[0]
-    found = clients.match(source, None if identifier is None else identifier.encode())
+    found = clients.match(source, identifier.encode())
     return None if found is None else found.secrets[0]

@@ -69,6 +69,7 @@ def serve(settings: Settings, role: str, index: int, stop: threading.Event, read
             port=settings.acct_port,
             index=index,
             processes=settings.acct_processes,
+            duplicate_window=settings.duplicate_window,
             stop=stop,
             ready=ready,
         )

@@ -9,7 +9,7 @@ from typing import Final, Protocol, final
 from aaa.domain import mac
 from aaa.domain.instant import iso
 from aaa.radius import credentials
-from aaa.radius.clients import Clients, Nas
+from aaa.radius.clients import Clients, Nas, is_address
 from aaa.radius.credentials import CredentialResult
 from aaa.radius.grant import PPP as PPP_SESSION
 from aaa.radius.grant import Wardrobe, accept_attributes, session_kind
@@ -22,6 +22,7 @@ from aaa.radius.packet import (
     ACCESS_REQUEST,
     CALLING_STATION_ID,
     EAP_MESSAGE,
+    FRAMED_IP_ADDRESS,
     MAX_VALUE,
     NAS_IDENTIFIER,
     REPLY_MESSAGE,
@@ -44,6 +45,8 @@ DUPLICATE: Final = 4
 
 _DENY: Final = 2
 _AUTHORIZE_ONLY: Final = b"\0\0\0\x11"  # RFC 5176 section 3.2
+_LOGIN: Final = b"\0\0\0\x01"
+_ADMINISTRATION: Final = frozenset((b"\0\0\0\x06", b"\0\0\0\x07"))  # RFC 2865 section 5.6
 _STRANGER: Final = b"a password that no service has"
 
 # What the subscriber reads; by cause. It must not tell whether the name or the password was wrong.
@@ -57,6 +60,7 @@ _MESSAGES: Final = {
     "ambiguous-name": b"Several providers have this user name: add yours, as in name@realm.",
     "eap": b"EAP is not supported here: use PAP, CHAP or MS-CHAP.",
     "authorize-only": b"Authorize-Only is not supported here.",
+    "administration": b"This login is for the network, not for the router itself.",
     "caller-id": b"This login is bound to another device.",
     "simultaneous-use": b"This login is already in use.",
     "suspended": b"Access is blocked: the service is suspended.",
@@ -224,6 +228,8 @@ class Access:
             return _reject(answer, request, origin.secret, "eap")
         if first.get(SERVICE_TYPE) == _AUTHORIZE_ONLY:
             return _reject(answer, request, origin.secret, "authorize-only")
+        if _is_administration(request):
+            return _reject(answer, request, origin.secret, "administration")
         if not answer.username:
             return _reject(answer, request, origin.secret, "no-username")
         kind = session_kind(request)
@@ -346,6 +352,22 @@ def mac_spellings(name: bytes) -> list[bytes]:
         f"{digits[:4]}:{digits[4:8]}:{digits[8:]}",
     ]
     return [spelling.encode() for spelling in upper] + [spelling.lower().encode() for spelling in upper]
+
+
+def _is_administration(request: Packet) -> bool:
+    """Whether somebody logs in to the router itself, which a subscriber's password must not open.
+
+    RouterOS says Login-User then, as it does for a hotspot's clients; but of an administrator it tells the IP address
+    that he calls from, of a client the MAC address, and the address he has.
+    """
+    first = request.first
+    kind = first.get(SERVICE_TYPE)
+    if kind in _ADMINISTRATION:
+        return True
+    calling = first.get(CALLING_STATION_ID)
+    if kind != _LOGIN or calling is None or FRAMED_IP_ADDRESS in first:
+        return False
+    return is_address(calling.decode("latin-1"))
 
 
 def _is_mac_login(request: Packet, secret: Secret, kind: int) -> bool:

@@ -30,7 +30,6 @@ ROLE: Final = "acct"
 _BATCH: Final = 512
 _IDLE: Final = 0.1  # seconds between looks at what is due, when no packet comes
 _RETRY: Final = 0.2  # seconds between attempts while the database is away
-_DUPLICATE_WINDOW: Final = 10 * clock.SECOND
 _CACHED_REPLIES: Final = 65_536
 
 
@@ -43,6 +42,7 @@ def run(
     port: int,
     index: int,
     processes: int,
+    duplicate_window: float,
     stop: threading.Event,
     ready: Callable[[], None],
 ) -> None:
@@ -60,7 +60,7 @@ def run(
         counters = Counters()
         report = CounterReport(counters, state_dir, ROLE, index)
         signal.signal(signal.SIGUSR1, lambda _number, _frame: report.ask())
-        server = _Server(replica, keys, database, counters, report)
+        server = _Server(replica, keys, database, counters, report, duplicate_window)
         try:
             for address in listen:
                 server.bind(address, port, index, processes)
@@ -80,7 +80,13 @@ class _Server:
     """The sockets of one process, and its database."""
 
     def __init__(
-        self, replica: Replica, keys: Sealer, database: Database, counters: Counters, report: CounterReport
+        self,
+        replica: Replica,
+        keys: Sealer,
+        database: Database,
+        counters: Counters,
+        report: CounterReport,
+        duplicate_window: float,
     ) -> None:
         self._replica = replica
         self._keys = keys
@@ -90,7 +96,9 @@ class _Server:
         self._ports = Ports(counters)
         self._complaints = Complaints(_log)
         self._nas_version = replica.nas_version
-        self._intake = Intake(read_clients(replica, keys), ReplyCache(_DUPLICATE_WINDOW, _CACHED_REPLIES))
+        self._intake = Intake(
+            read_clients(replica, keys), ReplyCache(round(duplicate_window * clock.SECOND), _CACHED_REPLIES)
+        )
         self._pending: list[tuple[Pending, Later]] = []
         self._statuses: list[tuple[Status, Later]] = []
         self._away = False

@@ -19,6 +19,15 @@ Demand = Literal["yes", "no", "auto"]
 _REMEMBERED: Final = 65_536
 
 
+def is_address(text: str) -> bool:
+    """Whether this is an IP address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Nas:
     """A router as RADIUS client.

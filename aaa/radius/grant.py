@@ -11,7 +11,6 @@ from aaa.radius.packet import (
     CLASS,
     FRAMED_IP_ADDRESS,
     FRAMED_PROTOCOL,
-    SERVICE_TYPE,
     SESSION_TIMEOUT,
     VENDOR_SPECIFIC,
     Packet,
@@ -48,10 +47,16 @@ class Fitted:
 
 
 def session_kind(request: Packet) -> int:
-    """PPP, HOTSPOT or PLAIN: RouterOS marks PPP by Framed-Protocol, a hotspot by Mikrotik-Host-IP or WISPr."""
+    """PPP, HOTSPOT or PLAIN.
+
+    RouterOS marks PPP by Framed-Protocol. A hotspot's client has its address before it logs in, so that a request which
+    tells it is a hotspot's, as is one with Mikrotik-Host-IP or WISPr.
+    """
     first = request.first
     if FRAMED_PROTOCOL in first:
         return PPP if first[FRAMED_PROTOCOL] == _PPP else PLAIN
+    if FRAMED_IP_ADDRESS in first:
+        return HOTSPOT
     if VENDOR_SPECIFIC in first:
         if request.vendor(_MIKROTIK, _MIKROTIK_HOST_IP) is not None:
             return HOTSPOT
@@ -65,11 +70,10 @@ def fit(encoded: bytes, kind: int) -> Fitted:
     """Take an encoded profile apart for one kind of session.
 
     Session-Timeout is taken out, its value kept. A hotspot loses everything about addresses, which it could only change
-    by a new login (R3.3). PPP is told that it is PPP unless the profile says what it is.
+    by a new login (R3.3). PPP is told that it is PPP.
     """
     kept: list[bytes] = []
     timeout = 0
-    typed = False
     at = 0
     while at < len(encoded):
         number = encoded[at]
@@ -78,9 +82,8 @@ def fit(encoded: bytes, kind: int) -> Fitted:
             timeout = int.from_bytes(encoded[at + 2 : end], "big")
         elif kind != HOTSPOT or not _is_addressing(number, encoded[at + 2 : end]):
             kept.append(encoded[at:end])
-            typed = typed or number == SERVICE_TYPE or number == FRAMED_PROTOCOL
         at = end
-    if kind == PPP and not typed:
+    if kind == PPP:
         kept.insert(0, _FRAMED_PPP)
     return Fitted(b"".join(kept), timeout)
 

@@ -105,6 +105,9 @@ def test_a_realm_that_is_no_visps_belongs_to_the_name() -> None:
     assert outcome(made.login("ali")) == (REJECT, "unknown-user")
 
 
+HOTSPOT_ADDRESS = encode_attribute(8, bytes((10, 5, 50, 7)))
+
+
 def test_a_name_that_is_no_text_is_unknown() -> None:
     answer = world().login(b"\xff\xfe\n", "secret")
     assert outcome(answer) == (REJECT, "unknown-user")
@@ -116,12 +119,23 @@ def test_a_name_that_is_no_text_is_unknown() -> None:
         (b"", "none", "no-password"),
         (encode_attribute(USER_PASSWORD, bytes(16)), "chap", "no-password"),
         (encode_attribute(SERVICE_TYPE, b"\0\0\0\x11"), "pap", "authorize-only"),
+        (encode_attribute(SERVICE_TYPE, b"\0\0\0\x06"), "pap", "administration"),
+        (encode_attribute(SERVICE_TYPE, b"\0\0\0\x07"), "pap", "administration"),
+        (encode_attribute(SERVICE_TYPE, b"\0\0\0\x01") + encode_attribute(31, b"192.0.2.9"), "pap", "administration"),
     ],
 )
 def test_what_cannot_be_checked_is_refused_with_its_cause(more: bytes, method: str, cause: str) -> None:
     answer = world().login("ali", "secret", method, more=more)
     assert outcome(answer) == (REJECT, cause)
     assert told(answer.reply)["Reply-Message"]
+
+
+@pytest.mark.parametrize(
+    "more", [b"", encode_attribute(31, b"02:00:00:00:00:01"), encode_attribute(31, b"10.5.50.7") + HOTSPOT_ADDRESS]
+)
+def test_login_user_is_network_access_unless_an_administrator_calls(more: bytes) -> None:
+    answer = world().login("ali", "secret", more=encode_attribute(SERVICE_TYPE, b"\0\0\0\x01") + more)
+    assert answer.kind == ACCEPT
 
 
 def test_a_request_without_a_name_is_refused() -> None:

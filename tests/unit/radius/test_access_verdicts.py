@@ -72,13 +72,6 @@ def test_service_type_and_framed_protocol_are_for_ppp_alone() -> None:
         assert "Service-Type" not in told(world().login(more=more).reply)
 
 
-def test_service_type_of_the_profile_is_not_sent_twice() -> None:
-    chosen = profile([("Service-Type", "Outbound-User")])
-    shown = told(world(timeline=always(attributes=chosen)).login(more=PPP).reply)
-    assert shown["Service-Type"] == ["Outbound-User"]
-    assert "Framed-Protocol" not in shown
-
-
 def test_a_restricted_service_gets_the_garden_and_the_log_says_why() -> None:
     made = world(timeline=always(Verdict.RESTRICT, GARDEN, DEBT))
     answer = made.login(more=PPP)
@@ -212,6 +205,7 @@ def test_r3_3_what_a_hotspot_is_sent_is_what_policy_says_it_is_told(names: set[s
         (NAMES.encode("Framed-Protocol", "SLIP"), PLAIN),
         (HOTSPOT, ON_HOTSPOT),
         (NAMES.encode("WISPr-Logoff-URL", "http://10.5.50.1/logout"), ON_HOTSPOT),
+        (NAMES.encode("Framed-IP-Address", "10.5.50.7"), ON_HOTSPOT),
         (PPP + HOTSPOT, ON_PPP),
         (NAMES.encode("Mikrotik-Realm", "tehran"), PLAIN),
     ],
