@@ -7,7 +7,7 @@ sessions by key, new sessions, usage, enforcement, contacts. What records mean i
 import logging
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from sqlalchemy import Connection, exc, select
@@ -234,11 +234,20 @@ def _request_enforcement(conn: Connection, opened: list[Session], grants: dict[i
             )
     if not rows:
         return
+    made = {one.id for one in opened if one.first is not None}
+    dialect.insert_many(conn, enforcement, [row for row in rows if row["session_id"] in made])
+    _overwrite_wishes(conn, [row for row in rows if row["session_id"] not in made])
+    dialect.notify(conn, "ledgate_engine")
+
+
+def _overwrite_wishes(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """A session that opens again may have a row of its first life."""
+    if not rows:
+        return
     insert = dialect.upsert(conn, enforcement)
     newer = {name: insert.excluded[name] for name in rows[0] if name not in ("session_id", "service_id")}
     newer["feed"] = dialect.feed_mark()
     conn.execute(insert.on_conflict_do_update(index_elements=[enforcement.c.session_id], set_=newer), rows)
-    dialect.notify(conn, "ledgate_engine")
 
 
 def _wish(one: Session, grant: Grant, now: int) -> tuple[str, int] | None:
@@ -260,7 +269,7 @@ def _close_all(conn: Connection, event: Record) -> None:
         .where(
             session.c.source == event.source,
             session.c.identifier == event.identifier,
-            session.c.closed_at.is_(None),
+            session.c.closed_by.is_(None),
             session.c.started_at < event.event_at,
         )
         .order_by(session.c.key)

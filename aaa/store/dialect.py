@@ -13,7 +13,6 @@ from sqlalchemy import (
     Connection,
     Integer,
     LargeBinary,
-    Select,
     Table,
     Text,
     any_,
@@ -207,7 +206,7 @@ def new_ids(conn: Connection, table: Table, count: int) -> Sequence[int]:
 
 
 def insert_many(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert many rows that all have the same keys: COPY on PostgreSQL, one prepared statement on SQLite."""
+    """Insert many rows, all with the same keys in the same order: COPY on PostgreSQL, executemany on SQLite."""
     if not rows:
         return
     if not is_postgresql(conn):
@@ -215,7 +214,7 @@ def insert_many(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]
         return
     names = list(rows[0])
     columns = [table.c[name] for name in names]
-    as_json = {name for name, column in zip(names, columns, strict=True) if isinstance(column.type, JSON)}
+    as_json = [at for at, column in enumerate(columns) if isinstance(column.type, JSON)]
     marks: list[Any] = []
     for other in table.c:
         if isinstance(other.type, FeedMark) and other.name not in names:
@@ -225,12 +224,11 @@ def insert_many(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]
     driver = conn.connection.driver_connection
     assert driver is not None
     with driver.cursor() as cursor, cursor.copy(copy) as stream:
-        if as_json:
-            for row in rows:
-                stream.write_row([json.dumps(row[name]) if name in as_json else row[name] for name in names] + marks)
-        else:
-            for row in rows:
-                stream.write_row([*row.values(), *marks])
+        for row in rows:
+            values = [*row.values(), *marks]
+            for at in as_json:
+                values[at] = json.dumps(values[at]) if values[at] is not None else "null"
+            stream.write_row(values)
 
 
 def update_many(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, mark: bool) -> None:
@@ -342,17 +340,6 @@ _LOOK_UP_BY_INDEX = select(
     func.set_config("plan_cache_mode", "force_custom_plan", true()),
     *[func.set_config(f"enable_{way}", "off", true()) for way in ("seqscan", "hashjoin", "mergejoin")],
 )
-
-
-def each(conn: Connection, rows: Select[Any], column: ColumnElement[Any], values: Iterable[int]) -> Any:
-    """`rows` with `column` among `values`, where there may be several for each: looked up value by value on PostgreSQL,
-    which without statistics would rather read the whole of some other index."""
-    if not is_postgresql(conn):
-        return rows.where(column.in_(list(values)))
-    array = _array(literal(_array_literal(values), Text()), column)
-    given = func.unnest(array).table_valued("value").render_derived()
-    found = rows.where(column == given.c.value).offset(0).lateral("found")
-    return select(found).select_from(given.join(found, true()))
 
 
 def notify(conn: Connection, channel: str) -> None:

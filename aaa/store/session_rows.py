@@ -45,7 +45,7 @@ def read_peers(conn: Connection, service_ids: Sequence[int]) -> list[Peer]:
     """The open sessions of these services, whose rows the caller holds locked: none more can open."""
     if not service_ids:
         return []
-    rows = conn.execute(dialect.each(conn, _PEERS, session.c.service_id, service_ids))
+    rows = conn.execute(_PEERS.where(dialect.among(conn, session.c.service_id, service_ids)))
     return [Peer(key, service_id, device_of(calling), started_at) for key, service_id, calling, started_at in rows]
 
 

@@ -328,7 +328,9 @@ def upgrade() -> None:
         sa.Column("feed", FeedMark(), nullable=False),
         sa.ForeignKeyConstraint(["nas_id"], ["nas.id"], name=op.f("fk_session_nas_id")),
         sa.ForeignKeyConstraint(["service_id"], ["service.id"], name=op.f("fk_session_service_id")),
+        sa.CheckConstraint("(closed_at IS NULL) = (closed_by IS NULL)", name=op.f("ck_session_closed")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_session")),
+        postgresql_with={"fillfactor": 70},
     )
     with op.batch_alter_table("session", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_session_feed"), ["feed"], unique=False)
@@ -344,16 +346,16 @@ def upgrade() -> None:
             "ix_session_open_source",
             ["source", "identifier"],
             unique=False,
-            postgresql_where=sa.text("closed_at IS NULL"),
-            sqlite_where=sa.text("closed_at IS NULL"),
+            postgresql_where=sa.text("closed_by IS NULL"),
+            sqlite_where=sa.text("closed_by IS NULL"),
         )
         batch_op.create_index("ix_session_service_started", ["service_id", "started_at"], unique=False)
         batch_op.create_index(
             "uq_session_open_key",
             ["key"],
             unique=True,
-            postgresql_where=sa.text("closed_at IS NULL"),
-            sqlite_where=sa.text("closed_at IS NULL"),
+            postgresql_where=sa.text("closed_by IS NULL"),
+            sqlite_where=sa.text("closed_by IS NULL"),
         )
 
     op.create_table(
@@ -563,14 +565,14 @@ def downgrade() -> None:
     with op.batch_alter_table("session", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_session_open_key",
-            postgresql_where=sa.text("closed_at IS NULL"),
-            sqlite_where=sa.text("closed_at IS NULL"),
+            postgresql_where=sa.text("closed_by IS NULL"),
+            sqlite_where=sa.text("closed_by IS NULL"),
         )
         batch_op.drop_index("ix_session_service_started")
         batch_op.drop_index(
             "ix_session_open_source",
-            postgresql_where=sa.text("closed_at IS NULL"),
-            sqlite_where=sa.text("closed_at IS NULL"),
+            postgresql_where=sa.text("closed_by IS NULL"),
+            sqlite_where=sa.text("closed_by IS NULL"),
         )
         batch_op.drop_index(
             "ix_session_open_service",
