@@ -15,6 +15,7 @@ from aaa.store.database import Database, open_database
 from ledgate.migrate import upgrade
 from tests import postgresql
 from tests.conftest import Run
+from tests.integration.system import System, system
 
 TEMPLATE = "ledgate_template"
 _numbers = itertools.count(1)
@@ -103,6 +104,33 @@ def postgresql_away(
         return postgresql.away(postgresql_admin, name)
 
     return away
+
+
+# Each of the two starts once in a run: all tests of one go to the same worker.
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(f"world-{name}")) for name in ("sqlite", "postgresql")],
+)
+def world(
+    request: pytest.FixtureRequest, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    """The whole server running on a database of each kind in turn. Tests share it: each has names of its own."""
+    folder = tmp_path_factory.mktemp("world")
+    if request.param == "sqlite":
+        shutil.copyfile(sqlite_template, folder / "ledgate.sqlite")
+        with system(f"sqlite:///{folder / 'ledgate.sqlite'}", folder) as running:
+            yield running
+    else:
+        cluster = request.getfixturevalue("postgresql_cluster")
+        for url in _postgresql_database(cluster, request.getfixturevalue("postgresql_admin"), TEMPLATE):
+            with system(url, folder, acct_processes=2) as running:
+                yield running
+
+
+@pytest.fixture
+def name() -> str:
+    """A user name that no other test has."""
+    return f"user{next(_numbers)}"
 
 
 def _postgresql_database(

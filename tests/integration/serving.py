@@ -164,7 +164,8 @@ class Installation:
         )
         received = re.search(r"^Received (\S+) Id .*\n((?:\t.*\n)*)", done.stdout, re.MULTILINE)
         if received is None:
-            assert "No reply from server" in done.stderr, f"radclient failed: {done.stdout}{done.stderr}"
+            told = done.stdout + done.stderr
+            assert "No reply from server" in told, f"radclient failed: {told}"
             return None
         pairs = (text.strip().split(" = ", 1) for text in received[2].splitlines() if " = " in text)
         return Reply(received[1], {name: value.strip('"') for name, value in pairs})
