@@ -197,7 +197,7 @@ def _add_usage(conn: Connection, roll: Roll) -> None:
     services = sorted({one.service_id for one in roll.usage})
     if not services:
         return
-    found = conn.execute(_ZONES.where(dialect.among(conn, service.c.id, services)))
+    found = conn.execute(_ZONES.where(dialect.among(conn, service.c.id, services))).all()
     zones = {row.id: row.timezone for row in found}
     days: dict[tuple[int, int], list[int]] = {}
     for used in roll.usage:

@@ -59,7 +59,7 @@ def find_owners(conn: Connection, records: Iterable[Record], by_name: set[bytes]
     wanted = sorted({*classed.values(), *(found for found in named.values() if found is not None)})
     usernames: dict[int, str] = {}
     if wanted:
-        locked = conn.execute(_LOCKED.where(dialect.among(conn, service.c.id, wanted)))
+        locked = conn.execute(_LOCKED.where(dialect.among(conn, service.c.id, wanted))).all()
         usernames = {row.id: row.username for row in locked}
     services: dict[bytes, int | None] = {key: found if found in usernames else None for key, found in named.items()}
     misnamed = set()
@@ -76,7 +76,7 @@ def read_grants(conn: Connection, service_ids: Iterable[int]) -> dict[int, Grant
     wanted = set(service_ids)
     if not wanted:
         return {}
-    rows = conn.execute(_GRANTS.where(dialect.among(conn, access.c.service_id, wanted)))
+    rows = conn.execute(_GRANTS.where(dialect.among(conn, access.c.service_id, wanted))).all()
     return {row.service_id: _grant(row.version, row.record) for row in rows}
 
 

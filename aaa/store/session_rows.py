@@ -45,7 +45,7 @@ def read_peers(conn: Connection, service_ids: Sequence[int]) -> list[Peer]:
     """The open sessions of these services, whose rows the caller holds locked: none more can open."""
     if not service_ids:
         return []
-    rows = conn.execute(_PEERS.where(dialect.among(conn, session.c.service_id, service_ids)))
+    rows = conn.execute(_PEERS.where(dialect.among(conn, session.c.service_id, service_ids))).all()
     return [Peer(key, service_id, device_of(calling), started_at) for key, service_id, calling, started_at in rows]
 
 
@@ -57,7 +57,7 @@ def read_sessions(
     recent = or_(session.c.closed_at.is_(None), session.c.started_at >= oldest)
     sessions = []
     interims = {}
-    rows = conn.execute(_SESSIONS.where(dialect.among(conn, session.c.key, keys), recent))
+    rows = conn.execute(_SESSIONS.where(dialect.among(conn, session.c.key, keys), recent)).all()
     for id, key, service_id, calling, *rest, interim in rows:
         sessions.append(Session(id, key, service_id, device_of(calling), *rest))
         interims[key] = interim

@@ -238,6 +238,22 @@ def test_a_change_that_commits_while_a_start_is_stored_is_not_missed(postgresql_
     database.close()
 
 
+def test_a_session_that_another_process_makes_meanwhile_is_taken_up(postgresql_url: str) -> None:
+    database = open_database(postgresql_url)
+    world = World.make(database)
+    interim = world.record(INTERIM, 300, 300, 3, 3, username="nobody", authorisation=None)
+    with world.db.write() as conn:
+        made = population.add_session(conn, world.nas, None, 1)
+        ours = tables.session.c.id == made
+        conn.execute(update(tables.session).where(ours).values(key=interim.key, seconds=200, up=5))
+        writer = threading.Thread(target=world.commit, args=(interim,))
+        writer.start()
+        _until_blocked(world.db)
+    writer.join(10)
+    assert [(row.id, row.seconds, row.up, row.down) for row in world.sessions()] == [(made, 300, 5, 3)]
+    database.close()
+
+
 def test_an_access_record_of_another_format_stops_no_accounting(world: World) -> None:
     with world.db.write() as conn:
         population.set_access(conn, world.service, record=b"\xff" * 64)
@@ -321,8 +337,8 @@ def test_a_router_heard_again_after_a_long_silence_is_heard_anew(world: World) -
 
 def test_a_record_that_the_database_refuses_stands_alone(world: World, caplog: pytest.LogCaptureFixture) -> None:
     records = [world.start(at, session=f"{at}", device=f"d{at}") for at in range(20)]
-    records[7] = records[7]._replace(nas_id=999)
-    records[13] = records[13]._replace(nas_id=998)
+    records[7] = records[7]._replace(up=2**63)
+    records[13] = records[13]._replace(up=2**64)
     with caplog.at_level(logging.ERROR):
         result = commit_batch(world.db, records, NOW)
     assert (result.stored, result.poison) == (18, (7, 13))

@@ -35,6 +35,39 @@ def test_two_writers_count_every_octet_once(postgresql_url: str) -> None:
     setup.close()
 
 
+def test_two_writers_of_sessions_under_way_count_every_octet_once(postgresql_url: str) -> None:
+    """Nothing opens, so no service is locked: the sessions' own locks must do."""
+    setup = open_database(postgresql_url)
+    world = World.make(setup)
+    names = [f"{number}" for number in range(SESSIONS)]
+    world.commit(*[world.start(session=name, device=f"d{name}") for name in names])
+    records = [
+        world.record(INTERIM if at < 900 else STOP, at, at, at // 10, at, session=name, device=f"d{name}")
+        for name in names
+        for at in range(100, 1000, 100)
+    ]
+    assert _write_at_once(postgresql_url, [_shuffled(records, seed) for seed in (5, 6)]) == [len(records)] * 2
+    assert {(row.seconds, row.up, row.down, row.closed_by) for row in world.sessions()} == {(900, 90, 900, "stop")}
+    used = [sum(values) for values in zip(*world.usage().values(), strict=True)]
+    assert used == [SESSIONS * 90, SESSIONS * 900, SESSIONS * 900]
+    setup.close()
+
+
+def test_two_writers_that_make_the_same_sessions_make_each_once(postgresql_url: str) -> None:
+    """Nobody's sessions: no service is locked, so both try to make them."""
+    setup = open_database(postgresql_url)
+    world = World.make(setup)
+    records = [
+        world.record(INTERIM, 300, 300, 3, 3, session=f"{number}", username="nobody", authorisation=None)
+        for number in range(40 * SESSIONS)
+    ]
+    assert _write_at_once(postgresql_url, [records, records]) == [len(records)] * 2
+    rows = world.sessions()
+    assert len(rows) == len(records)
+    assert {(row.seconds, row.closed_at) for row in rows} == {(300, None)}
+    setup.close()
+
+
 def test_reused_ids_and_reconnecting_devices_leave_one_open_session_each(postgresql_url: str) -> None:
     setup = open_database(postgresql_url)
     world = World.make(setup)
