@@ -242,12 +242,14 @@ session = Table(
     metadata,
     _id(),
     Column("key", Bytes, nullable=False),  # digest of source, identifier, Acct-Session-Id, User-Name
-    _of("nas_id", "nas", index=False),
+    # Accounting itself makes sure that router and service exist, and neither is ever deleted: foreign keys here and in
+    # `usage_day` would double what a record costs PostgreSQL.
+    Column("nas_id", Id, nullable=False),
     Column("source", String(45), nullable=False),
     Column("identifier", String(253), nullable=False),
     Column("acct_session_id", String(253), nullable=False),
     Column("username", String(253), nullable=False),
-    Column("service_id", Id, ForeignKey("service.id")),
+    Column("service_id", Id),
     Column("calling_station_id", String(253), nullable=False, server_default=""),
     Column("called_station_id", String(253), nullable=False, server_default=""),
     Column("nas_port_id", String(253), nullable=False, server_default=""),
@@ -305,7 +307,7 @@ session = Table(
 usage_day = Table(
     "usage_day",
     metadata,
-    Column("service_id", Id, ForeignKey("service.id"), primary_key=True, autoincrement=False),
+    Column("service_id", Id, primary_key=True, autoincrement=False),
     Column("day", Integer, primary_key=True, autoincrement=False),  # days since 1970-01-01, in the VISP's timezone
     Column("up", BigInteger, nullable=False),
     Column("down", BigInteger, nullable=False),

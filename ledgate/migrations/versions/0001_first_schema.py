@@ -326,8 +326,6 @@ def upgrade() -> None:
         sa.Column("applied_at", sa.BigInteger(), nullable=True),
         sa.Column("verified_at", sa.BigInteger(), nullable=True),
         sa.Column("feed", FeedMark(), nullable=False),
-        sa.ForeignKeyConstraint(["nas_id"], ["nas.id"], name=op.f("fk_session_nas_id")),
-        sa.ForeignKeyConstraint(["service_id"], ["service.id"], name=op.f("fk_session_service_id")),
         sa.CheckConstraint("(closed_at IS NULL) = (closed_by IS NULL)", name=op.f("ck_session_closed")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_session")),
         postgresql_with={"fillfactor": 70},
@@ -378,7 +376,6 @@ def upgrade() -> None:
         sa.Column("up", sa.BigInteger(), nullable=False),
         sa.Column("down", sa.BigInteger(), nullable=False),
         sa.Column("seconds", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["service_id"], ["service.id"], name=op.f("fk_usage_day_service_id")),
         sa.PrimaryKeyConstraint("service_id", "day", name=op.f("pk_usage_day")),
     )
     op.create_table(
