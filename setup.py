@@ -9,15 +9,19 @@ from typing import Any
 
 from setuptools import setup
 
-# The per-packet path of `auth`. Each is plain typed Python: compiled or not, it behaves alike.
+# The path of a packet through `auth`. Each is plain typed Python: compiled or not, it behaves alike.
 HOT_MODULES = [
     "aaa/domain/authorisation.py",
     "aaa/domain/grace.py",
     "aaa/domain/mac.py",
     "aaa/radius/access.py",
+    "aaa/radius/auth_log.py",
+    "aaa/radius/auth_role.py",
     "aaa/radius/clients.py",
     "aaa/radius/concealment.py",
+    "aaa/radius/counters.py",
     "aaa/radius/credentials.py",
+    "aaa/radius/datagrams.py",
     "aaa/radius/grant.py",
     "aaa/radius/integrity.py",
     "aaa/radius/login_line.py",
@@ -25,6 +29,9 @@ HOT_MODULES = [
     "aaa/radius/packet.py",
     "aaa/radius/reply_cache.py",
     "aaa/store/record.py",
+    "aaa/store/replica.py",
+    "aaa/store/scratch.py",
+    "aaa/store/seal.py",
 ]
 
 

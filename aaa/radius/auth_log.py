@@ -118,8 +118,8 @@ class LoginRows:
         self._due = 0.0
         self._batches: queue.Queue[list[dict[str, Any]] | None] = queue.Queue(maxsize=8)
         self._lost = 0
-        self._thread = threading.Thread(target=self._work, name="auth-log", daemon=True)
-        self._thread.start()
+        self._worker = threading.Thread(target=self._work, name="auth-log", daemon=True)
+        self._worker.start()
 
     def add(self, answer: Answer, now: int) -> None:
         rows = self._accepts if answer.kind == ACCEPT else self._rejects
@@ -168,7 +168,7 @@ class LoginRows:
             self._batches.put(None, timeout=1.0)
         except queue.Full:
             return
-        self._thread.join(2.0)
+        self._worker.join(2.0)
 
     def _work(self) -> None:
         away = False

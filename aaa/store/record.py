@@ -10,7 +10,7 @@ import json
 import struct
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, final
 
 from aaa.domain.timeline import Cause, Profile, Reason, Segment, Timeline, Verdict
 
@@ -27,32 +27,66 @@ class UnknownFormat(ValueError):
     """A record was written by another version of the product."""
 
 
-class Step(NamedTuple):
+@final
+class Step:
     """The segment in force as a login needs it. `verdict_end` is in UTC microseconds, 0 if the verdict holds to the
     horizon; `framed_ip` is an IPv4 address as an integer, 0 for none; `reason` an index for `reasons`, -1 for none.
     """
 
-    position: int
-    start: int
-    verdict_end: int
-    verdict: int
-    profile: int
-    framed_ip: int
-    reason: int
+    __slots__ = ("framed_ip", "position", "profile", "reason", "start", "verdict", "verdict_end")
+
+    def __init__(
+        self, position: int, start: int, verdict_end: int, verdict: int, profile: int, framed_ip: int, reason: int
+    ) -> None:
+        self.position = position
+        self.start = start
+        self.verdict_end = verdict_end
+        self.verdict = verdict
+        self.profile = profile
+        self.framed_ip = framed_ip
+        self.reason = reason
 
 
-class Entry(NamedTuple):
-    """The head of a record. `caller_lock` is a normalised MAC or empty; `simultaneous_use` 0 means no limit."""
+@final
+class Entry:
+    """The head of a record. `caller_lock` is a normalised MAC or empty; `simultaneous_use` 0 means no limit.
 
-    service_id: int
-    version: int
-    simultaneous_use: int
-    mac_auth: bool
-    sealed: bytes
-    caller_lock: str
-    segments: int
-    horizon: int
-    segments_at: int
+    It and Step are plain classes, not tuples: one of each is made for every login, and compiled they cost next to none.
+    """
+
+    __slots__ = (
+        "caller_lock",
+        "horizon",
+        "mac_auth",
+        "sealed",
+        "segments",
+        "segments_at",
+        "service_id",
+        "simultaneous_use",
+        "version",
+    )
+
+    def __init__(
+        self,
+        service_id: int,
+        version: int,
+        simultaneous_use: int,
+        mac_auth: bool,
+        sealed: bytes,
+        caller_lock: str,
+        segments: int,
+        horizon: int,
+        segments_at: int,
+    ) -> None:
+        self.service_id = service_id
+        self.version = version
+        self.simultaneous_use = simultaneous_use
+        self.mac_auth = mac_auth
+        self.sealed = sealed
+        self.caller_lock = caller_lock
+        self.segments = segments
+        self.horizon = horizon
+        self.segments_at = segments_at
 
 
 _spell: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -149,7 +183,7 @@ def entry(record: bytes) -> Entry:
         limit,
         bool(flags & _MAC_AUTH),
         record[_HEADER.size : lock_at],
-        record[lock_at:segments_at].decode(),
+        record[lock_at:segments_at].decode() if lock_size else "",
         count,
         horizon,
         segments_at,
