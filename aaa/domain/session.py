@@ -375,7 +375,24 @@ def _match(rows: list[Session], record: Record) -> Session | None:
         if distance < nearest or (distance <= nearest and (best is None or best.closed_at is not None)):
             best = session
             nearest = distance
+    if best is None and record.status != START:
+        present = _open_row(rows)
+        if present is not None and _goes_on(present, record):
+            return present
     return best
+
+
+def _goes_on(present: Session, record: Record) -> bool:
+    """Whether a record that gives another start can only be about the open session all the same.
+
+    No router has two sessions of one id at a time: what happened after the open one began is no earlier session's. And
+    a router whose clock was put right tells another time of day, but goes on counting: by its arrival, the record fits.
+    """
+    if record.started_at < present.started_at <= record.event_at:
+        return True
+    distance = abs(present.started_at - (record.heard_at - record.seconds * SECOND))
+    counts_on = record.seconds >= present.seconds and record.up >= present.up and record.down >= present.down
+    return distance <= TOLERANCE and counts_on
 
 
 def _start(session: Session) -> int:

@@ -227,6 +227,20 @@ def test_only_staleness_is_disproved_by_an_interim(cause: str) -> None:
     assert (book.one().closed_by, book.one().closed_at, book.used) == (cause, T + 300 * SECOND, [1, 2, 300])
 
 
+def test_a_record_of_after_the_start_is_about_the_open_session_whatever_time_it_counts() -> None:
+    book = Book()
+    book.take(record(START, 0), record(INTERIM, 5, 900, 10, 20), record(STOP, 9, 1800, 30, 40))
+    assert (len(book.rows), book.one().closed_by, book.used) == (1, "stop", [30, 40, 1800])
+
+
+@pytest.mark.parametrize("jump", [-7200, 7200])
+def test_a_router_whose_clock_is_put_right_goes_on_with_its_sessions(jump: int) -> None:
+    book = Book()
+    book.take(record(START, 0), record(INTERIM, 600, 600, 10, 20))
+    book.take(record(INTERIM, 900 + jump, 900, 30, 40, heard=900))
+    assert (len(book.rows), book.one().closed_at, book.used) == (1, None, [30, 40, 900])
+
+
 def test_a_restarted_router_gives_an_id_again_at_once_and_repeats_an_old_start_in_vain() -> None:
     book = Book()
     book.take(record(START, 0))
