@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 PY := $(BIN)/python
 
-.PHONY: help run test check bench compile lock clean
+.PHONY: help run test check soak bench compile lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +28,10 @@ check: ## ruff, mypy --strict, import contracts
 	@$(BIN)/ruff check --quiet . && echo "ruff: ok"
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+soak: ## Attack and disturb a running server (minutes; S=mutants|chaos|payments for one part)
+	@tools/setup test
+	@$(PY) -m tests.load $(S)
 
 bench: ## Measure against FreeRADIUS (minutes; B=login|accounting|latency|million for one part)
 	@tools/setup bench

@@ -25,7 +25,7 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cluster:
     """A running cluster; `directory` holds its Unix socket, `process` is the postmaster."""
 
@@ -56,6 +56,21 @@ class Cluster:
             connection.execute("VACUUM ANALYZE")
             connection.execute("CHECKPOINT")
 
+    def crash(self) -> None:
+        """kill -9 the postmaster, and start the server again; returns when it answers."""
+        self.process.kill()
+        self.process.wait()
+        # Until the orphaned backends have noticed, they hold the data directory.
+        deadline = time.monotonic() + 60
+        while True:
+            self.process = _start(self.directory)
+            try:
+                _wait(self, self.process, self.directory / "log")
+                return
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+
     def stop(self) -> None:
         """Stop the database (fast shutdown) and wait until it is gone."""
         processes.stop(self.process)
@@ -65,7 +80,7 @@ class Cluster:
 def cluster() -> Iterator[Cluster]:
     """Start a cluster in /var/tmp (a disk, where /tmp may be memory); it is gone when the block ends."""
     directory = Path(tempfile.mkdtemp(prefix="lgbench-pg-", dir="/var/tmp"))
-    process: subprocess.Popen[bytes] | None = None
+    started: Cluster | None = None
     try:
         if os.getuid() == 0:
             shutil.chown(directory, "postgres", "postgres")
@@ -86,16 +101,19 @@ def cluster() -> Iterator[Cluster]:
         subprocess.run(
             ["setpriv", *become, *initdb] if become else initdb, check=True, stdout=subprocess.DEVNULL, cwd="/"
         )
-        options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-        command = [str(BINARIES / "postgres"), "-D", str(data), "-k", str(directory), *options]
-        process = processes.start(command, log, user="postgres")
-        started = Cluster(directory, process)
-        _wait(started, process, log)
+        started = Cluster(directory, _start(directory))
+        _wait(started, started.process, log)
         yield started
     finally:
-        if process is not None:
-            processes.stop(process)
+        if started is not None:
+            started.stop()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _start(directory: Path) -> subprocess.Popen[bytes]:
+    options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    command = [str(BINARIES / "postgres"), "-D", str(directory / "data"), "-k", str(directory), *options]
+    return processes.start(command, directory / "log", user="postgres")
 
 
 def _wait(started: Cluster, process: subprocess.Popen[bytes], log: Path, seconds: float = 30) -> None:
