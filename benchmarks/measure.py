@@ -1,5 +1,6 @@
 """One measured run of one server, and what several runs say together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -11,13 +12,17 @@ from benchmarks.generator import Load
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A running server on 127.0.0.1; `pid` heads its processes, `database_pid` is the postmaster of its cluster."""
+    """A running server on 127.0.0.1; `pid` heads its processes, `database_pid` is the postmaster of its cluster.
+
+    `classes` are the Class attributes of its Accepts by user number, which routers echo; empty if all are alike.
+    """
 
     name: str
     auth_port: int
     acct_port: int
     pid: int
     database_pid: int | None
+    classes: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Every request has an authenticator of its own, so no server can answer one from 
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Final
@@ -85,9 +85,10 @@ def logins(users: int, seed: int = 1) -> Iterator[Record]:
             number += 1
 
 
-def accounting(users: int, now: int) -> Iterator[Record]:
+def accounting(users: int, now: int, classes: Sequence[bytes] = ()) -> Iterator[Record]:
     """Accounting-Requests without end: sessions of one Start, Interim and Stop each, all kinds in turn, chunk by chunk.
 
+    Each echoes its user's Class, as routers do; without `classes` it is one for all.
     `now` is unix seconds; the first sessions start an hour before, so that no record lies in the future.
     """
     secret = Secret(population.SECRET)
@@ -96,15 +97,17 @@ def accounting(users: int, now: int) -> Iterator[Record]:
     blocks = (
         (kind, turn - index * LAG) for turn in range(1 << 31) for index, kind in enumerate(kinds) if turn >= index * LAG
     )
-    records = chain.from_iterable(_block(kind, block, users, started) for kind, block in blocks)
+    records = chain.from_iterable(_block(kind, block, users, started, classes) for kind, block in blocks)
     for number, attributes in enumerate(records):
         packet = signed_request(ACCOUNTING_REQUEST, number % CHUNK, secret, attributes, message_authenticator=False)
         yield ACCOUNTING_RESPONSE, packet
 
 
-def _block(kind: int, block: int, users: int, started: int) -> Iterator[bytes]:
+def _block(kind: int, block: int, users: int, started: int, classes: Sequence[bytes]) -> Iterator[bytes]:
     for session in range(block * CHUNK, (block + 1) * CHUNK):
-        yield _account(kind, session, session * 7919 % users, started)
+        user = session * 7919 % users
+        echoed = classes[user] if classes else population.CLASS
+        yield _account(kind, session, user, started) + encode_attribute(25, echoed)
 
 
 def _text(kind: int, value: str) -> bytes:

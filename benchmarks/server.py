@@ -13,6 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import select
+
+from aaa import clock
+from aaa.domain.authorisation import Authorisation
+from aaa.store import record
+from aaa.store.database import open_database
+from aaa.store.tables import access
 from benchmarks import population, postgresql, processes
 from benchmarks.measure import Side
 
@@ -60,7 +67,8 @@ def running(users: int) -> Iterator[Side]:
     """The whole server with `users` subscribers in debt but within their control, serving."""
     with installed(users) as installation, installation.serve() as pids:
         installation.wait_accept(pids[0])
-        yield Side("ledgate", installation.auth_port, installation.acct_port, pids[0], installation.cluster.pid)
+        auth_port, acct_port, cluster = installation.auth_port, installation.acct_port, installation.cluster
+        yield Side("ledgate", auth_port, acct_port, pids[0], cluster.pid, _classes(cluster, users))
 
 
 @contextmanager
@@ -83,6 +91,22 @@ def installed(users: int) -> Iterator[Installation]:
             yield Installation(directory, cluster, users, *ports, seconds)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _classes(cluster: postgresql.Cluster, users: int) -> list[bytes]:
+    """The Class that each user's Accept carries, as a login would tell it."""
+    database = open_database(cluster.url("ledgate"))
+    with database.read() as conn:
+        records = {row.username: row.record for row in conn.execute(select(access.c.username, access.c.record))}
+    database.close()
+    return [_class(records[population.username(number)]) for number in range(users)]
+
+
+def _class(packed: bytes) -> bytes:
+    head = record.entry(packed)
+    step = record.step_at(packed, head, clock.now())
+    end = step.verdict_end // clock.SECOND
+    return Authorisation(head.service_id, head.version, step.position, step.profile, end).pack()
 
 
 def write_document(path: Path, users: int) -> None:

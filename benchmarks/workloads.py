@@ -105,10 +105,12 @@ def latency(bench: Bench, sides: Sequence[Side], rate: float) -> None:
 
 def accounting(bench: Bench, sides: Sequence[Side]) -> None:
     """Durable accounting records per second. Every session is new to the side it is sent to."""
-    program, file = bench.program(), bench.work / "accounting"
+    program = bench.program()
     loads = (SEVERAL, ONE)
     total = int((len(loads) * bench.runs + 1) * bench.seconds * ACCOUNTING_RATE)
-    packets.write(file, packets.accounting(bench.users, int(time.time())), total)
+    files = {side.name: bench.work / f"accounting-{side.name}" for side in sides}
+    for side in sides:
+        packets.write(files[side.name], packets.accounting(bench.users, int(time.time()), side.classes), total)
     cursors = dict.fromkeys((side.name for side in sides), 0)
     result: dict[str, Any] = {}
     claims = []
@@ -117,7 +119,7 @@ def accounting(bench: Bench, sides: Sequence[Side]) -> None:
         runs: dict[str, list[Run]] = {side.name: [] for side in sides}
         for _ in range(bench.runs):
             for side in sides:
-                one = measure.run(program, side, side.acct_port, file, load, cursors[side.name], once=True)
+                one = measure.run(program, side, side.acct_port, files[side.name], load, cursors[side.name], once=True)
                 if one.raw["exhausted"]:
                     raise RuntimeError(f"{side.name} used up {total} accounting records: raise ACCOUNTING_RATE")
                 cursors[side.name] = one.raw["next_chunk"]

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -138,7 +138,7 @@ def _make(file: Path) -> None:
 
 def holds_sealed(conn: Connection) -> bool:
     """Whether the database holds anything sealed."""
-    return any(conn.execute(select(row_id).limit(1)).first() is not None for _, row_id in _SEALED_COLUMNS)
+    return any(conn.execute(select(row_id).limit(1)).scalar() is not None for _, row_id in _SEALED_COLUMNS)
 
 
 def verify(sealer: Sealer, conn: Connection) -> None:
@@ -146,7 +146,9 @@ def verify(sealer: Sealer, conn: Connection) -> None:
     not at the first login. Raises KeyFileError."""
     for column, row_id in _SEALED_COLUMNS:
         for order in (row_id.asc(), row_id.desc()):
-            row = conn.execute(select(row_id, column).order_by(order).limit(1)).first()
+            # A Row is declared a tuple but is none, which compiled code would notice.
+            found: Any = conn.execute(select(row_id, column).order_by(order).limit(1))
+            row = found.first()
             if row is not None:
                 _verify_row(sealer, column, row[0], row[1])
 
