@@ -165,7 +165,7 @@ def demo_command() -> None:
     found = demo.on_free_ports(settings())
     prepare(found)
     try:
-        with database(found) as db:
+        with demo.alone(found), database(found) as db:
             demo.show(found, db, keys(found, db))
     except KeyboardInterrupt:
         click.echo("stopped")

@@ -1,9 +1,10 @@
 """`ledgate demo`: the main job, shown (shell). A fake router logs in three subscribers; one pays, and is let out.
 
 The server is the real one, started as `ledgate run` would; only the router is ours. Run again, it shows the same: the
-ledger is brought back to where the story begins, by a charge.
+ledger is brought back to where the story begins, by a charge or a payment.
 """
 
+import fcntl
 import json
 import os
 import secrets
@@ -118,7 +119,7 @@ def show(settings: Settings, db: Database, sealer: Sealer) -> None:
             click.echo(f"\nNow omid pays {format_amount(_PAID, 'IRR')} at the counter …")
             with db.read() as conn:
                 omid = find_service(conn, "omid")
-            billing.pay(db, omid, _PAID, external_id=secrets.token_hex(8), actor="demo", now=clock.now())
+            _pay(db, omid, _PAID)
             paid_at = clock.now()
             _await(disconnected, "the router was told nothing")
             change = taken[0]
@@ -132,8 +133,21 @@ def show(settings: Settings, db: Database, sealer: Sealer) -> None:
             process.wait()
 
 
+@contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """The only demonstration of this state directory: another would turn its story upside down. Raises DemoFailed."""
+    with (settings.state_dir / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemoFailed(
+                f"a demonstration is running in {settings.state_dir}: end it, or name another LEDGATE_STATE_DIR"
+            ) from None
+        yield
+
+
 def _begin_again(db: Database) -> None:
-    """Charge what is missing to the debts that the story begins with."""
+    """Charge what is missing to the debts that the story begins with, or pay what is too much."""
     for name, wanted in _CHARGED.items():
         with db.read() as conn:
             ref = find_service(conn, name)
@@ -141,11 +155,17 @@ def _begin_again(db: Database) -> None:
         missing = wanted - standing.debt + standing.credit
         if missing > 0:
             _charge(db, ref, missing)
+        elif missing < 0:
+            _pay(db, ref, -missing)
 
 
 def _charge(db: Database, ref: ServiceRef, amount: int) -> None:
     now = clock.now()
     billing.charge(db, ref, amount, due_at=now, note="demo", override=True, actor="demo", now=now)
+
+
+def _pay(db: Database, ref: ServiceRef, amount: int) -> None:
+    billing.pay(db, ref, amount, external_id=secrets.token_hex(8), actor="demo", now=clock.now())
 
 
 def _told(db: Database, name: str, outcome: Session | Refused) -> str:

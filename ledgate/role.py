@@ -132,6 +132,7 @@ class _Lines(logging.Formatter):
 def main(arguments: list[str]) -> int:
     """Entry of a role's process; returns its exit status: 2 for what a restart cannot cure."""
     from aaa.store.database import BadDatabaseUrl
+    from aaa.store.replica_writer import ReplicaBusy
     from aaa.store.seal import KeyFileError
     from ledgate.migrate import StaleSchema
 
@@ -150,7 +151,7 @@ def main(arguments: list[str]) -> int:
     except (config.BadSetting, BadDatabaseUrl, KeyFileError, StaleSchema) as error:
         log.error("%s", error)
         return 2
-    except OSError as error:
+    except (OSError, ReplicaBusy) as error:
         log.error("%s", error)
         return 1
     return 0
