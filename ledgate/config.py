@@ -156,7 +156,7 @@ def _complete(found: dict[str, Any], path: Path | None, environment: Mapping[str
         reject_delay=found.get("reject_delay", 0.0),
         duplicate_window=found.get("duplicate_window", 10.0),
         login_lines=found.get("login_lines", True),
-        auth_log_rate=found.get("auth_log_rate", 5000),
+        auth_log_rate=found.get("auth_log_rate", 1000),
         config_file=path,
         notes=tuple(notes),
     )

@@ -110,7 +110,7 @@ class LoginRows:
     def __init__(self, database_url: str, rate: int, counters: Counters) -> None:
         self._database = open_database(database_url, pool_size=1)
         # SQLite has one writer, which accounting needs more; PostgreSQL's small batches keep each pause short.
-        self._interval = 0.05 if self._database.is_postgresql else 1.0
+        self._interval = 0.2 if self._database.is_postgresql else 1.0
         self._budget = max(1, int(rate * self._interval))
         self._counters = counters
         self._accepts: list[dict[str, Any]] = []
