@@ -3,13 +3,20 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, func, select, tuple_
 
-from aaa.domain.session import device_of
+from aaa.domain.session import SECOND, device_of
 from aaa.store import record
 from aaa.store.tables import attempt, session, timeline_history
+
+AT_START: Final = ("start", "simultaneous-use")
+"""What accounting says of the sessions that it wants planned as they start."""
+
+_OF_LATE: Final = 600 * SECOND
+_FIRST_REST: Final = 5 * SECOND
+_LONGEST_REST: Final = 60 * SECOND
 
 
 class Applied(NamedTuple):
@@ -69,6 +76,30 @@ def crowded(conn: Connection, limits: dict[int, int]) -> set[int]:
         else:
             devices[row.service_id].add(device)
     return beyond
+
+
+def rests(conn: Connection, service_ids: set[int], now: int) -> dict[int, int]:
+    """Until when services are left in peace, by id, if their new sessions were cut off of late.
+
+    A session is planned again as it starts when its login met a replica that lags. Should that replica stand still,
+    every redial would be cut off, several times a second: so each time doubles the wait before the next.
+    """
+    if not service_ids:
+        return {}
+    cut_off = (
+        select(session.c.service_id, func.count().label("times"), func.max(attempt.c.at).label("last"))
+        .join(attempt, attempt.c.session_id == session.c.id)
+        .where(
+            session.c.service_id.in_(service_ids),
+            session.c.started_at > now - _OF_LATE,
+            attempt.c.kind == "disconnect",
+            attempt.c.result == "ack",
+            attempt.c.cause.in_(AT_START),
+        )
+        .group_by(session.c.service_id)
+    )
+    rows = conn.execute(cut_off)
+    return {row.service_id: row.last + min(_FIRST_REST << min(row.times - 1, 8), _LONGEST_REST) for row in rows}
 
 
 def _needs_record(row: Row[Any]) -> bool:

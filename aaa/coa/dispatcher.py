@@ -173,6 +173,8 @@ class Dispatcher:
             self._outcomes.append(Outcome(wish))
         elif isinstance(wants, Later):
             self._outcomes.append(Outcome(wish, again_at=wants.at))
+        elif isinstance(wants, Disconnect) and now < wish.rests_until:
+            self._outcomes.append(Outcome(wish, again_at=wish.rests_until, tries=wish.tries))
         elif not router.secrets:
             self._outcomes.append(Outcome(wish, again_at=now + LONGEST_RETRY, tries=wish.tries + 1))
         else:

@@ -51,7 +51,8 @@ class Wish:
 
     `cause` is what asked for it (payment, boundary, …), `reason` why the wanted verdict is no plain allow. `since` is
     what latency counts from: `requested_at`, or later if it was put off until a time of its own. `crowded`: the service
-    has too many sessions and this is the newcomer. `replicated`: every live replica has the wanted version.
+    has too many sessions and this is the newcomer. `replicated`: every live replica has the wanted version. Before
+    `rests_until` the session is not to be cut off: those before it were.
     """
 
     session_id: int
@@ -69,6 +70,7 @@ class Wish:
     interim: int
     crowded: bool
     replicated: bool
+    rests_until: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,7 @@ class Wishes:
         self._learn_profiles(conn, named)
         doubtful = applied.doubtful(conn, [row.session_id for row in rows])
         crowded = applied.crowded(conn, limits)
+        rests = applied.rests(conn, {row.service_id for row in rows if row.cause in applied.AT_START}, now)
         return [
             self._wish(
                 row,
@@ -206,12 +209,19 @@ class Wishes:
                 steps[row.session_id],
                 doubtful.get(row.session_id, frozenset()),
                 row.session_id in crowded,
+                rests.get(row.service_id, 0) if row.cause in applied.AT_START else 0,
             )
             for row in rows
         ]
 
     def _wish(
-        self, row: Row[Any], told: applied.Applied, step: record.Step | None, doubtful: frozenset[str], crowded: bool
+        self,
+        row: Row[Any],
+        told: applied.Applied,
+        step: record.Step | None,
+        doubtful: frozenset[str],
+        crowded: bool,
+        rests_until: int,
     ) -> Wish:
         reason = None
         if step is None:
@@ -254,6 +264,7 @@ class Wishes:
             row.interim * SECOND,
             crowded,
             row.replicated,
+            rests_until,
         )
 
     def _router(self, row: Row[Any]) -> Router:

@@ -1,5 +1,7 @@
 """What is committed is served at once by every process and told to live sessions, on both databases."""
 
+import os
+import signal
 from typing import Any
 
 from aaa import clock
@@ -100,9 +102,14 @@ def test_a_payment_lifts_the_garden_and_the_redial_meets_it_then_a_charge_cuts(w
     world.charge(name, 600_000)
     assert world.change_of(name, 1).kind == "disconnect"
     assert restricted(world.redial_of(name, 1))
-    until(lambda: not [one for one in world.wishes() if one["service_id"] == world.ref(name).service_id], "peace")
+    until(lambda: not wishes_of(world, name), "peace")
     causes = [one["cause"] for one in world.attempts() if one["session_id"] in sessions_of(world, name)]
     assert causes == ["payment", "charge"]
+
+
+def wishes_of(world: System, name: str) -> list[dict[str, Any]]:
+    service_id = world.ref(name).service_id
+    return [one for one in world.wishes() if one["service_id"] == service_id]
 
 
 def sessions_of(world: System, name: str) -> set[int]:
@@ -167,3 +174,25 @@ def test_a_start_with_an_old_class_is_planned_again(world: System, name: str) ->
     world.router.account(late, "Start")
     change = world.change_of(name)
     assert (change.kind, change.session) == ("disconnect", late)
+
+
+def test_who_meets_a_replica_that_stands_still_is_not_cut_off_again_and_again(world: System, name: str) -> None:
+    given(world, username=name, balance=-900_000)
+    world.router.behaviour.redial = True
+    world.log_in(name)
+    replica = world.made.pid("replica")
+    os.kill(replica, signal.SIGSTOP)
+    try:
+        world.pay(name, 900_000)
+        # The Disconnect waits a second for the replica, then goes; the redial meets the old verdict, and is told so.
+        world.change_of(name)
+        again = world.change_of(name, 1)
+        last = world.redial_of(name, 1)
+        assert restricted(last)
+        [wish] = until(lambda: [one for one in wishes_of(world, name) if one["not_before"] > clock.now()], "a rest")
+        assert wish["cause"] == "start"
+        assert wish["not_before"] - again.at > 4 * clock.SECOND
+    finally:
+        os.kill(replica, signal.SIGCONT)
+    world.change_of(name, 2)
+    assert not restricted(world.redial_of(name, 2))
