@@ -21,7 +21,7 @@ run: ## Start the demo: three subscribers, a fake router, a payment; then keep s
 test: ## Check the code, then run all tests (SQLite, a throw-away PostgreSQL 15, radclient)
 	@tools/setup test
 	@$(MAKE) check
-	@$(PY) -m pytest -n 2 --dist loadgroup $(T)
+	@$(PY) -m pytest -n 2 $(T)
 
 check: ## ruff, mypy --strict, import contracts
 	@tools/setup check

@@ -106,11 +106,7 @@ def postgresql_away(
     return away
 
 
-# Each of the two starts once in a run: all tests of one go to the same worker.
-@pytest.fixture(
-    scope="session",
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(f"world-{name}")) for name in ("sqlite", "postgresql")],
-)
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def world(
     request: pytest.FixtureRequest, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:
