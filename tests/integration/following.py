@@ -23,6 +23,12 @@ def until(found: Callable[[], Any], seconds: float = DEADLINE) -> Any:
     return result
 
 
+def renewed(replica: Replica) -> Replica:
+    """The replica as it is now."""
+    replica.renew()
+    return replica
+
+
 def follow(database: Database, state_dir: Path) -> None:
     """Bring the replica up to date, as a replica role that is started and stopped would. (LMDB lets no process open a
     file twice, so the tests that stay in one process take turns.)"""

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from aaa.store.database import Database, open_database
 from aaa.store.replica import Replica, read_current
 from aaa.store.scratch import Scratch
 from aaa.store.tables import access, nas, profile, replica_position
-from tests.integration.following import DEADLINE, reading, until
+from tests.integration.following import DEADLINE, reading, renewed, until
 from tests.integration.population import (
     add_nas,
     add_profile,
@@ -125,7 +126,7 @@ def test_a_change_is_served_within_a_second(database: Database, start_role: Call
         record = b"%d" % number
         with database.write() as conn:
             set_access(conn, ali, record=record)
-        until(lambda record=record: served(b"ali", record), 1.0)
+        until(partial(served, b"ali", record), 1.0)
     with database.write() as conn:
         add_service(conn, visp_id, "sara", b"new")
         add_session(conn, router, ali, 1)
@@ -134,21 +135,22 @@ def test_a_change_is_served_within_a_second(database: Database, start_role: Call
     assert (replica.nas_version, replica.visp_version) == (routers, visps), "only what changed is said to have changed"
     with database.write() as conn:
         add_profile(conn, 7, b"encoded")
-    until(lambda: replica.renew() or replica.profile(7) == b"encoded", 1.0)
+    until(lambda: renewed(replica).profile(7) == b"encoded", 1.0)
     with database.write() as conn:
         conn.execute(update(profile).values(encoded=b"encoded anew"))
-    until(lambda: replica.renew() or replica.profile(7) == b"encoded anew", 1.0)
+    until(lambda: renewed(replica).profile(7) == b"encoded anew", 1.0)
     with database.write() as conn:
         conn.execute(update(nas).values(secret=b"renewed"))
-    until(lambda: replica.renew() or replica.nas_version > routers, 1.0)
+    until(lambda: renewed(replica).nas_version > routers, 1.0)
     assert [row.secret for row in replica.nas_list()] == [b"renewed"]
     assert replica.visp_version == visps
 
     def reported() -> bool:
         with database.read() as conn:
-            return bool(conn.execute(select(replica_position.c.position)).scalar() == replica.position()[1])
+            position = conn.execute(select(replica_position.c.position)).scalar()
+            return bool(position == renewed(replica).position()[1])
 
-    until(lambda: replica.renew() or reported(), 1.0)
+    until(reported, 1.0)
     replica.close()
     assert role.stop() == 0
 
@@ -185,7 +187,7 @@ def test_a_new_epoch_is_loaded_while_readers_read(
     assert len(list(tmp_path.glob("replica/generation-*"))) == 1
     with database.write() as conn:
         set_access(conn, ali, record=b"and on")
-    until(lambda: replica.renew() or replica.find(b"ali") == b"and on", 1.0)
+    until(lambda: renewed(replica).find(b"ali") == b"and on", 1.0)
     replica.close()
 
 
@@ -210,7 +212,7 @@ def test_restart_continues_and_needs_no_database(
         replica = Replica.open(tmp_path)
         assert replica.find(b"ali") == b"0"
         until(lambda: "database=away" in role.log.read_text())
-    until(lambda: replica.renew() or replica.find(b"ali") == b"1")
+    until(lambda: renewed(replica).find(b"ali") == b"1")
     replica.close()
     assert role.stop() == 0
     log = role.log.read_text()
@@ -295,10 +297,10 @@ def test_a_start_gives_its_reservation_back(database: Database, start_role: Call
     replica = Replica.open(tmp_path)
     with database.write() as conn:
         started = add_session(conn, router, ali, 1, "AA")
-    until(lambda: replica.renew() or replica.live(ali))
+    until(lambda: renewed(replica).live(ali))
     with database.write() as conn:
         close_session(conn, started)
-    until(lambda: replica.renew() or not replica.live(ali))
+    until(lambda: not renewed(replica).live(ali))
     assert scratch.reserve(ali, 1, b"BB", [], 0), "the session came and went: the place is free before the ten seconds"
     scratch.close()
     replica.close()

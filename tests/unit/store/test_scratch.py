@@ -120,6 +120,7 @@ def test_reservations_of_an_earlier_boot_are_removed(tmp_path: Path) -> None:
 
 def test_no_history_breaks_the_limit(tmp_path: Path) -> None:
     """Logins, Starts and Stops in any order: never more devices live or about to be than the limit."""
+    scratch = Scratch(tmp_path)
 
     class Logins(RuleBasedStateMachine):
         service = 0
@@ -156,7 +157,6 @@ def test_no_history_breaks_the_limit(tmp_path: Path) -> None:
         def wait(self, seconds: int) -> None:
             self.now += seconds * 1_000_000
 
-    scratch = Scratch(tmp_path)
     try:
         run_state_machine_as_test(Logins)
     finally:
