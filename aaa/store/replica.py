@@ -24,7 +24,7 @@ import lmdb
 from aaa import clock
 
 FORMAT: Final = b"1"
-MAP_SIZE: Final = 1 << 36  # address space, not memory or disk: the file grows as it fills
+MAP_SIZE = 1 << 36  # address space, not memory or disk: the file grows as it fills
 CHECK_EVERY: Final = 0.1  # seconds between looks for a new generation
 AMBIGUOUS: Final = b""  # a bare user name that several VISPs know; no record is empty
 KEY_LIMIT: Final = 511  # LMDB's own; a User-Name has at most 253 octets (RFC 2865 §5.1)
