@@ -141,7 +141,9 @@ def _boot_id() -> str:
 
 
 def _open(folder: Path, *, sync: bool) -> lmdb.Environment:
-    return lmdb.open(str(folder), map_size=_MAP_SIZE, sync=sync, max_readers=1024, max_spare_txns=1)
+    env = lmdb.open(str(folder), map_size=_MAP_SIZE, sync=sync, max_readers=1024, max_spare_txns=1)
+    env.reader_check()  # what readers that were killed had held
+    return env
 
 
 def _pack(held: list[tuple[int, bytes]]) -> bytes:

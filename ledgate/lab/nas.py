@@ -8,6 +8,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any, Final, Literal, Self
@@ -192,7 +193,7 @@ class Nas:
         self._client.account(self._dictionary.encode_profile(pairs))
 
     def login(self, subscriber: Subscriber) -> Session | Refused:
-        """Dial in: ask for access and, if it is granted, start accounting. Raises NoAnswer."""
+        """Dial in: ask for access and, if it is granted, start accounting. Raises NoAnswer: there is no session then."""
         with self._lock:
             self._began += 1
             number = self._began
@@ -209,7 +210,12 @@ class Nas:
         session = Session(subscriber, session_id, framed_ip, told, tuple(reply.all(CLASS)), clock.monotonic())
         with self._lock:
             self.sessions[session_id] = session
-        self.account(session, "Start")
+        try:
+            self.account(session, "Start")
+        except NoAnswer:
+            with self._lock:
+                self.sessions.pop(session_id, None)
+            raise
         return session
 
     def interim(self, session: Session, up: int, down: int) -> float:
@@ -370,14 +376,16 @@ class Nas:
             self._start(self._cut, change.session)
 
     def _cut(self, session: Session) -> None:
-        """Report the end of a session that was disconnected, and dial again if the subscriber's device does that."""
+        """Report the end of a session that was disconnected, and dial again if the subscriber's device does that.
+
+        Routers give a Stop up that nobody answers; devices dial until somebody does.
+        """
         redial = self.behaviour.redial
-        try:
+        with suppress(NoAnswer):
             self.account(session, "Stop", encode_attribute(ACCT_TERMINATE_CAUSE, _ADMIN_RESET.to_bytes(4, "big")))
-            if redial and not self._closing.wait(REDIAL_AFTER):
+        while redial and not self._closing.wait(REDIAL_AFTER):
+            with suppress(NoAnswer):
                 outcome = self.login(session.subscriber)
                 if self._on_login is not None:
                     self._on_login(session.subscriber, outcome)
-        except NoAnswer:
-            if not self._closing.is_set():
-                raise
+                return

@@ -47,7 +47,7 @@ def main(context: click.Context, seed: int | None) -> None:
     context.obj = secrets.randbelow(1 << 32) if seed is None else seed
     click.echo(f"seed={context.obj}")
     if context.invoked_subcommand is None:
-        for command in (send_mutants, disturb, pay):
+        for command in (send_mutants, disturb, pay, disturb_live):
             context.invoke(command)
 
 
@@ -118,6 +118,20 @@ def _disturb(
             time.sleep(chance.uniform(1, 8))
             os.kill(stopped, signal.SIGCONT)
             click.echo(f"  {time.monotonic() - began:6.1f} s: the replica stood still for a while")
+
+
+@main.command("live")
+@click.option("--seconds", default=90.0, show_default=True, help="On each database.")
+@click.option("--users", default=40, show_default=True)
+@click.option("--database", "kinds", multiple=True, type=click.Choice(DATABASES), default=DATABASES, show_default=True)
+@click.pass_obj
+def disturb_live(seed: int, seconds: float, users: int, kinds: tuple[str, ...]) -> None:
+    """Pay and charge while processes are killed: in the end every live session has what it should have."""
+    for kind in kinds:
+        processes = {"replica": 1, "auth": 2, "acct": 2 if kind == "postgresql" else 1, "engine": 1}
+        with database(kind) as (url, folder, _):
+            changes = payments.disturb(url, folder, processes, seconds, users, seed)
+        click.echo(f"{kind}: the router met {changes} changes; every session has what it should have")
 
 
 @main.command("payments")
