@@ -193,7 +193,7 @@ class Nas:
         self._client.account(self._dictionary.encode_profile(pairs))
 
     def login(self, subscriber: Subscriber) -> Session | Refused:
-        """Dial in: ask for access and, if it is granted, start accounting. Raises NoAnswer: there is no session then."""
+        """Dial in: ask for access and, if it is granted, start accounting. After NoAnswer there is no session."""
         with self._lock:
             self._began += 1
             number = self._began
