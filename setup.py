@@ -9,12 +9,14 @@ from typing import Any
 
 from setuptools import setup
 
-# The path of a packet through `auth`. Each is plain typed Python: compiled or not, it behaves alike.
+# The path of a packet through `auth` and `acct`. Each is plain typed Python: compiled or not, it behaves alike.
 HOT_MODULES = [
     "aaa/domain/authorisation.py",
     "aaa/domain/grace.py",
     "aaa/domain/mac.py",
+    "aaa/domain/session.py",
     "aaa/radius/access.py",
+    "aaa/radius/accounting.py",
     "aaa/radius/auth_log.py",
     "aaa/radius/auth_role.py",
     "aaa/radius/clients.py",
@@ -23,11 +25,13 @@ HOT_MODULES = [
     "aaa/radius/credentials.py",
     "aaa/radius/datagrams.py",
     "aaa/radius/grant.py",
+    "aaa/radius/intake.py",
     "aaa/radius/integrity.py",
     "aaa/radius/login_line.py",
     "aaa/radius/origin.py",
     "aaa/radius/packet.py",
     "aaa/radius/reply_cache.py",
+    "aaa/store/arrays.py",
     "aaa/store/record.py",
     "aaa/store/replica.py",
     "aaa/store/scratch.py",

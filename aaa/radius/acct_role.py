@@ -19,8 +19,8 @@ from aaa.radius.intake import Duplicate, Intake, Pending, Status
 from aaa.radius.ports import Complaints, Ports
 from aaa.radius.reply_cache import ReplyCache
 from aaa.radius.routers import await_replica, read_clients
-from aaa.store.accounting import DatabaseAway, check, commit_batch
-from aaa.store.database import Database, open_database
+from aaa.store.accounting import Accounting, DatabaseAway
+from aaa.store.database import open_database
 from aaa.store.replica import Replica
 from aaa.store.seal import Sealer, open_keys
 
@@ -52,7 +52,7 @@ def run(
     BadDatabaseUrl and OSError.
     """
     keys = open_keys(key_file, True)
-    database = open_database(database_url, pool_size=1)
+    database = open_database(database_url, pool_size=1, look_ups=True)
     try:
         replica = await_replica(state_dir, stop, ROLE)
         if replica is None:
@@ -60,7 +60,7 @@ def run(
         counters = Counters()
         report = CounterReport(counters, state_dir, ROLE, index)
         signal.signal(signal.SIGUSR1, lambda _number, _frame: report.ask())
-        server = _Server(replica, keys, database, counters, report, duplicate_window)
+        server = _Server(replica, keys, Accounting(database), counters, report, duplicate_window)
         try:
             for address in listen:
                 server.bind(address, port, index, processes)
@@ -83,14 +83,14 @@ class _Server:
         self,
         replica: Replica,
         keys: Sealer,
-        database: Database,
+        accounting: Accounting,
         counters: Counters,
         report: CounterReport,
         duplicate_window: float,
     ) -> None:
         self._replica = replica
         self._keys = keys
-        self._database = database
+        self._accounting = accounting
         self._counters = counters
         self._report = report
         self._ports = Ports(counters)
@@ -167,7 +167,7 @@ class _Server:
             self._abandon(batch)
             return
         try:
-            result = commit_batch(self._database, [pending.record for pending, _ in batch], clock.now())
+            result = self._accounting.commit([pending.record for pending, _ in batch], clock.now())
         except DatabaseAway as away:
             self._note_away(str(away))
             self._abandon(batch)
@@ -197,7 +197,7 @@ class _Server:
         statuses, self._statuses = self._statuses, []
         if self._away and clock.monotonic() >= self._retry_at:
             try:
-                check(self._database)
+                self._accounting.check()
                 self._note_back()
             except DatabaseAway as away:
                 self._note_away(str(away))

@@ -6,20 +6,33 @@ sessions by key, new sessions, usage, enforcement, contacts. What records mean i
 
 import logging
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from sqlalchemy import Connection, exc, select
+from sqlalchemy import Connection, Table, Update, bindparam, exc, select
 
 from aaa.domain.local_day import local_day
-from aaa.domain.session import BY_NAS, OFF, ON, SECOND, START, TOLERANCE, Record, Roll, Session, device_of
+from aaa.domain.session import (
+    BY_NAS,
+    OFF,
+    ON,
+    SECOND,
+    START,
+    TOLERANCE,
+    Record,
+    Roll,
+    Session,
+    Usage,
+    device_of,
+)
 from aaa.store import dialect, record
-from aaa.store.contacts import note_contacts
+from aaa.store.contacts import Contacts, note_contacts
 from aaa.store.database import Database
-from aaa.store.ownership import Grant, find_owners, read_grants
-from aaa.store.session_rows import insert_sessions, read_peers, read_sessions, update_sessions
-from aaa.store.tables import enforcement, service, session, usage_day, visp
+from aaa.store.ownership import Grant, Zones, find_owners
+from aaa.store.prepared import Prepared, add_up, ring, upsert
+from aaa.store.session_rows import insert_sessions, number_sessions, read_sessions, update_sessions
+from aaa.store.tables import enforcement, session, usage_day
 
 _log: Final = logging.getLogger(__name__)
 
@@ -64,28 +77,110 @@ class BatchResult(NamedTuple):
     poison: tuple[int, ...]
 
 
-def commit_batch(db: Database, records: Sequence[Record], now: int) -> BatchResult:
-    """Store records durably, in order; once it returns, all but the poison ones may be answered. Raises DatabaseAway.
+class Accounting:
+    """The database as one process stores records in it, with what that remembers from batch to batch."""
 
-    Storing a record again changes nothing, so a batch that failed half-way can simply come again.
-    """
-    poison: list[tuple[int, Exception]] = []
-    for at, run in _runs(records):
-        _commit(db, run, at, now, poison)
-    for at, error in poison[:_TOLD]:
-        _tell(records[at], error)
-    if len(poison) > _TOLD:
-        _log.error("accounting refused=%d more records of the same batch", len(poison) - _TOLD)
-    return BatchResult(len(records) - len(poison), tuple(at for at, _ in poison))
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._zones = Zones()
+        self._contacts = Contacts()
 
+    def commit(self, records: Sequence[Record], now: int) -> BatchResult:
+        """Store records durably, in order; once it returns, all but the poison ones may be answered. Raises
+        DatabaseAway.
 
-def check(db: Database) -> None:
-    """Whether the database would take records. Raises DatabaseAway."""
-    try:
-        with db.write() as conn:
-            conn.execute(select(1))
-    except (exc.DBAPIError, exc.TimeoutError) as error:
-        raise DatabaseAway(f"the database does not answer: {type(error).__name__}") from None
+        Storing a record again changes nothing, so a batch that failed half-way can simply come again.
+        """
+        poison: list[tuple[int, Exception]] = []
+        for at, run in _runs(records):
+            self._commit(run, at, now, poison)
+        for at, error in poison[:_TOLD]:
+            _tell(records[at], error)
+        if len(poison) > _TOLD:
+            _log.error("accounting refused=%d more records of the same batch", len(poison) - _TOLD)
+        return BatchResult(len(records) - len(poison), tuple(at for at, _ in poison))
+
+    def check(self) -> None:
+        """Whether the database would take records. Raises DatabaseAway."""
+        try:
+            with self._db.write() as conn:
+                conn.execute(select(1))
+        except (exc.DBAPIError, exc.TimeoutError) as error:
+            raise DatabaseAway(f"the database does not answer: {type(error).__name__}") from None
+
+    def _commit(self, records: Sequence[Record], at: int, now: int, poison: list[tuple[int, Exception]]) -> None:
+        """Commit these records; if they are refused, halve them until those that are refused stand alone."""
+        try:
+            self._commit_whole(records, now)
+        except DatabaseAway:
+            raise
+        except Exception as error:
+            if len(records) == 1:
+                poison.append((at, error))
+                return
+            middle = len(records) // 2
+            self._commit(records[:middle], at, now, poison)
+            self._commit(records[middle:], at + middle, now, poison)
+
+    def _commit_whole(self, records: Sequence[Record], now: int) -> None:
+        """One transaction, done again when it lost a race or met a session it was not prepared for."""
+        opening = {one.key for one in records if one.status == START}
+        by_name: set[bytes] = set()
+        news = self._contacts.news(records)
+        races = 0
+        while True:
+            try:
+                with self._db.write_at_once() as conn:
+                    if records[0].status == ON or records[0].status == OFF:
+                        _close_all(conn, records[0])
+                        note_contacts(conn, news, records, {})
+                    else:
+                        interims = self._store(conn, records, opening, by_name, now)
+                        note_contacts(conn, news, records, interims)
+                self._contacts.noted(news)
+                return
+            except _Unprepared as more:
+                opening |= more.opening
+                by_name |= more.by_name
+            except exc.TimeoutError:
+                raise DatabaseAway("no connection to the database is free") from None
+            except (exc.DBAPIError, psycopg.Error) as error:
+                fault = error.orig if isinstance(error, exc.DBAPIError) else error
+                races += 1
+                if races < _ATTEMPTS and getattr(fault, "sqlstate", None) in _LOST_RACES:
+                    continue
+                if isinstance(error, _AWAY):
+                    raise DatabaseAway(f"the database does not take records: {type(fault).__name__}") from None
+                raise
+
+    def _store(
+        self, conn: Connection, records: Sequence[Record], opening: set[bytes], by_name: set[bytes], now: int
+    ) -> dict[bytes, int]:
+        """Store Starts, Interims and Stops; `opening` are the keys of sessions that may open or be made.
+
+        Returns the seconds between the sessions' interim records, by key. Raises _Unprepared.
+        """
+        zones = self._zones.ask(conn)
+        openers = [one for one in records if one.key in opening]
+        owners = find_owners(conn, openers, by_name, self._zones)
+        if owners.misnamed:
+            raise _Unprepared(set(), owners.misnamed)
+        devices = {(owners.services[one.key], device_of(one.calling_station_id)) for one in openers}
+        keys = {one.key for one in records}
+        keys.update(peer.key for peer in owners.peers if peer.device and (peer.service_id, peer.device) in devices)
+        oldest = min(one.started_at for one in records) - TOLERANCE
+        sessions, interims = read_sessions(conn, keys, oldest)
+        roll = Roll(sessions, owners.services, owners.peers)
+        for one in records:
+            roll.apply(one)
+        if roll.unprepared:
+            raise _Unprepared(roll.unprepared, set())
+        changed = roll.changed()
+        update_sessions(conn, changed)
+        interims |= insert_sessions(conn, roll.made, owners.grants)
+        _add_usage(conn, roll.usage, self._zones.of(conn, zones, [one.service_id for one in roll.usage]))
+        _request_enforcement(conn, changed, roll.made, owners.grants, now)
+        return interims
 
 
 def _tell(one: Record, error: Exception) -> None:
@@ -116,138 +211,62 @@ def _runs(records: Sequence[Record]) -> Iterator[tuple[int, Sequence[Record]]]:
         yield begin, records[begin:]
 
 
-def _commit(
-    db: Database, records: Sequence[Record], at: int, now: int, poison: list[tuple[int, Exception]]
-) -> None:
-    """Commit these records; if they are refused, halve them until those that are refused stand alone."""
-    try:
-        _commit_whole(db, records, now)
-    except DatabaseAway:
-        raise
-    except Exception as error:
-        if len(records) == 1:
-            poison.append((at, error))
-            return
-        middle = len(records) // 2
-        _commit(db, records[:middle], at, now, poison)
-        _commit(db, records[middle:], at + middle, now, poison)
-
-
-def _commit_whole(db: Database, records: Sequence[Record], now: int) -> None:
-    """One transaction, done again when it lost a race or met a session it was not prepared for."""
-    opening = {one.key for one in records if one.status == START}
-    by_name: set[bytes] = set()
-    races = 0
-    while True:
-        try:
-            with db.write() as conn:
-                dialect.look_up_by_index(conn)
-                if records[0].status == ON or records[0].status == OFF:
-                    _close_all(conn, records[0])
-                    note_contacts(conn, records, {})
-                else:
-                    _store(conn, records, opening, by_name, now)
-            return
-        except _Unprepared as more:
-            opening |= more.opening
-            by_name |= more.by_name
-        except exc.TimeoutError:
-            raise DatabaseAway("no connection to the database is free") from None
-        except (exc.DBAPIError, psycopg.Error) as error:
-            fault = error.orig if isinstance(error, exc.DBAPIError) else error
-            races += 1
-            if races < _ATTEMPTS and getattr(fault, "sqlstate", None) in _LOST_RACES:
-                continue
-            if isinstance(error, _AWAY):
-                raise DatabaseAway(f"the database does not take records: {type(fault).__name__}") from None
-            raise
-
-
-def _store(conn: Connection, records: Sequence[Record], opening: set[bytes], by_name: set[bytes], now: int) -> None:
-    """Store Starts, Interims and Stops; `opening` are the keys of sessions that may open or be made.
-
-    Raises _Unprepared.
-    """
-    owners = find_owners(conn, [one for one in records if one.key in opening], by_name)
-    if owners.misnamed:
-        raise _Unprepared(set(), owners.misnamed)
-    grants = read_grants(conn, [found for found in owners.services.values() if found is not None])
-    peers = read_peers(conn, list(grants))
-    devices = {(owners.services[one.key], device_of(one.calling_station_id)) for one in records if one.key in opening}
-    keys = {one.key for one in records}
-    keys.update(peer.key for peer in peers if peer.device and (peer.service_id, peer.device) in devices)
-    sessions, interims = read_sessions(conn, keys, min(one.started_at for one in records) - TOLERANCE)
-    roll = Roll(sessions, owners.services, peers)
-    for one in records:
-        roll.apply(one)
-    if roll.unprepared:
-        raise _Unprepared(roll.unprepared, set())
-    changed = roll.changed()
-    update_sessions(conn, changed)
-    interims.update(insert_sessions(conn, roll.made, grants))
-    _add_usage(conn, roll)
-    _request_enforcement(conn, [one for one in (*changed, *roll.made) if one.opened], grants, now)
-    note_contacts(conn, records, interims)
-
-
-_ZONES: Final = select(service.c.id, visp.c.timezone).join(visp, service.c.visp_id == visp.c.id)
-
-
-def _add_usage(conn: Connection, roll: Roll) -> None:
-    services = sorted({one.service_id for one in roll.usage})
-    if not services:
-        return
-    found = conn.execute(_ZONES.where(dialect.among(conn, service.c.id, services))).all()
-    zones = {row.id: row.timezone for row in found}
+def _add_usage(conn: Connection, usage: Sequence[Usage], zones: Mapping[int, str]) -> None:
     days: dict[tuple[int, int], list[int]] = {}
-    for used in roll.usage:
-        total = days.setdefault((used.service_id, local_day(used.at, zones[used.service_id])), [0, 0, 0])
+    for used in usage:
+        day = used.service_id, local_day(used.at, zones[used.service_id])
+        total = days.setdefault(day, [0, 0, 0])
         total[0] += used.up
         total[1] += used.down
         total[2] += used.seconds
-    rows = [
-        {"service_id": service_id, "day": day, "up": up, "down": down, "seconds": seconds}
-        for (service_id, day), (up, down, seconds) in sorted(days.items())
-    ]
-    dialect.add_many(conn, usage_day, rows)
+    rows = sorted(days.items())
+    columns: dict[str, list[int]] = {
+        "service_id": [service_id for (service_id, _), _ in rows],
+        "day": [day for (_, day), _ in rows],
+        "up": [up for _, (up, _, _) in rows],
+        "down": [down for _, (_, down, _) in rows],
+        "seconds": [seconds for _, (_, _, seconds) in rows],
+    }
+    upsert(conn, usage_day, columns, add_up)
 
 
-def _request_enforcement(conn: Connection, opened: list[Session], grants: dict[int, Grant], now: int) -> None:
+def _request_enforcement(
+    conn: Connection, changed: Sequence[Session], made: Sequence[Session], grants: Mapping[int, Grant], now: int
+) -> None:
     """Have the sessions planned that were opened with something else than what their service is granted now."""
-    rows = []
-    for one in sorted(opened, key=_id):
-        grant = grants.get(one.service_id) if one.service_id is not None else None
+    wishes = []
+    for one in (*changed, *made):
+        grant = grants.get(one.service_id) if one.opened and one.service_id is not None else None
         wish = _wish(one, grant, now) if grant is not None else None
         if grant is not None and wish is not None:
-            cause, not_before = wish
-            rows.append(
-                {
-                    "session_id": one.id,
-                    "service_id": one.service_id,
-                    "event_id": None,
-                    "wanted_version": grant.version,
-                    "cause": cause,
-                    "requested_at": now,
-                    "not_before": not_before,
-                    "tries": 0,
-                }
-            )
-    if not rows:
+            wishes.append((one, grant.version, *wish))
+    if not wishes:
         return
-    made = {one.id for one in opened if one.first is not None}
-    dialect.insert_many(conn, enforcement, [row for row in rows if row["session_id"] in made])
-    _overwrite_wishes(conn, [row for row in rows if row["session_id"] not in made])
-    dialect.notify(conn, "ledgate_engine")
+    number_sessions(conn, made)
+    wishes.sort(key=_session_id)
+    columns: dict[str, list[Any]] = {
+        "session_id": [one.id for one, *_ in wishes],
+        "service_id": [one.service_id for one, *_ in wishes],
+        "event_id": [None for _ in wishes],
+        "wanted_version": [version for _, version, _, _ in wishes],
+        "cause": [cause for _, _, cause, _ in wishes],
+        "requested_at": [now for _ in wishes],
+        "not_before": [not_before for *_, not_before in wishes],
+        "tries": [0 for _ in wishes],
+    }
+    # A session that opens again may have a row of its first life.
+    upsert(conn, enforcement, columns, _newer_wish)
+    ring(conn, "ledgate_engine")
 
 
-def _overwrite_wishes(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """A session that opens again may have a row of its first life."""
-    if not rows:
-        return
-    insert = dialect.upsert(conn, enforcement)
-    newer = {name: insert.excluded[name] for name in rows[0] if name not in ("session_id", "service_id")}
-    newer["feed"] = dialect.feed_mark()
-    conn.execute(insert.on_conflict_do_update(index_elements=[enforcement.c.session_id], set_=newer), rows)
+def _newer_wish(table: Table, names: tuple[str, ...], new: Any) -> Mapping[str, Any]:
+    newer = {name: new[name] for name in names if name not in ("session_id", "service_id")}
+    return newer | {"feed": dialect.feed_mark()}
+
+
+def _session_id(wish: tuple[Session, int, str, int]) -> int:
+    assert wish[0].id is not None
+    return wish[0].id
 
 
 def _wish(one: Session, grant: Grant, now: int) -> tuple[str, int] | None:
@@ -262,26 +281,26 @@ def _wish(one: Session, grant: Grant, now: int) -> tuple[str, int] | None:
     return ("start", max(now, step.start)) if step.position != told.segment else None
 
 
-def _close_all(conn: Connection, event: Record) -> None:
-    """Accounting-On or Off: the router's own sessions that began before have ended, at the last counted second."""
+def _own_before(_postgresql: bool) -> Update:
     ended = (
         select(session.c.id)
         .where(
-            session.c.source == event.source,
-            session.c.identifier == event.identifier,
+            session.c.source == bindparam("of_source"),
+            session.c.identifier == bindparam("of_identifier"),
             session.c.closed_by.is_(None),
-            session.c.started_at < event.event_at,
+            session.c.started_at < bindparam("before"),
         )
         .order_by(session.c.key)
         .with_for_update(key_share=True)
     )
-    conn.execute(
-        session.update()
-        .where(session.c.id.in_(ended))
-        .values(closed_at=session.c.started_at + session.c.seconds * SECOND, closed_by=BY_NAS)
-    )
+    closed = {"closed_at": session.c.started_at + session.c.seconds * SECOND, "closed_by": BY_NAS}
+    return session.update().where(session.c.id.in_(ended)).values(closed)
 
 
-def _id(one: Session) -> int:
-    assert one.id is not None
-    return one.id
+_CLOSE_OWN_BEFORE: Final = Prepared(_own_before)
+
+
+def _close_all(conn: Connection, event: Record) -> None:
+    """Accounting-On or Off: the router's own sessions that began before have ended, at the last counted second."""
+    own = {"of_source": event.source, "of_identifier": event.identifier, "before": event.event_at}
+    _CLOSE_OWN_BEFORE.run(conn, own)

@@ -8,6 +8,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from aaa import clock
+
 _READ = "ledgate_read"
 
 
@@ -23,6 +25,7 @@ class Database:
         self._reader = engine.execution_options(**{_READ: True})
         isolated = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if self.is_postgresql else {}
         self._snapshot = engine.execution_options(**{_READ: True}, **isolated)
+        self._planned_at = 0.0
 
     @property
     def is_postgresql(self) -> bool:
@@ -35,6 +38,36 @@ class Database:
             if not self.is_postgresql:
                 conn.execute(_BUMP)
             yield conn
+
+    @contextmanager
+    def write_at_once(self) -> Iterator[Connection]:
+        """A write transaction of `dialect.Prepared` statements only. PostgreSQL gets them, from BEGIN to COMMIT, as a
+        pipeline (manual, section 34.5): only asking for rows waits, and failures may show as late as at the end.
+
+        The driver's own exceptions come through, none of SQLAlchemy's.
+        """
+        if not self.is_postgresql:
+            with self.write() as conn:
+                yield conn
+            return
+        with self.engine.connect() as conn:
+            driver: Any = conn.connection.driver_connection
+            try:
+                driver.autocommit = True  # or the driver would wait for its own BEGIN
+                with driver.pipeline():
+                    moment = clock.monotonic()
+                    if moment - self._planned_at > _PLANNED:
+                        self._planned_at = moment
+                        driver.execute(_PLAN_ANEW)
+                    driver.execute(_BEGIN)
+                    yield conn
+                    driver.execute(_COMMIT)
+            finally:
+                if driver.closed:
+                    conn.invalidate()
+                else:
+                    driver.rollback()  # nothing, unless it failed
+                    driver.autocommit = False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -60,11 +93,31 @@ _LINK = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,  # milliseconds
 }
+_PLANNED = 1.0
+"""Seconds that plans are kept: of a table that was empty a moment ago, any plan seems good."""
+_PLAN_ANEW = "DISCARD PLANS"
+_BEGIN = "BEGIN"
+_COMMIT = "COMMIT"
 _BUMP = text("UPDATE feed_counter SET value = value + 1")
 
 
-def open_database(url: str, *, pool_size: int = 5) -> Database:
-    """Open `sqlite:////path` or `postgresql://…` (psycopg 3). Raises BadDatabaseUrl."""
+# Plans are kept, and made for a few rows of tables of any size, whatever statistics say: those of a fresh table are
+# missing.
+_LOOK_UPS = (
+    "SET plan_cache_mode = force_generic_plan",
+    "SET enable_seqscan = off",
+    "SET enable_hashjoin = off",
+    "SET enable_mergejoin = off",
+    "SET jit = off",
+)
+
+
+def open_database(url: str, *, pool_size: int = 5, look_ups: bool = False) -> Database:
+    """Open `sqlite:////path` or `postgresql://…` (psycopg 3). Raises BadDatabaseUrl.
+
+    `look_ups`: for a process that only ever looks up some rows by index, and often: it finds out that a connection is
+    dead when a statement fails.
+    """
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -85,9 +138,11 @@ def open_database(url: str, *, pool_size: int = 5) -> Database:
             parsed.set(drivername="postgresql+psycopg"),
             pool_size=pool_size,
             max_overflow=5,
-            pool_pre_ping=True,
+            pool_pre_ping=not look_ups,
             connect_args={name: value for name, value in _LINK.items() if name not in parsed.query},
         )
+        if look_ups:
+            event.listen(engine, "connect", _on_look_up_connect)
     else:
         raise BadDatabaseUrl(f"{backend} is not supported: use sqlite or postgresql")
     return Database(engine)
@@ -99,6 +154,12 @@ def _on_sqlite_connect(connection: Any, _record: Any) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _on_look_up_connect(connection: Any, _record: Any) -> None:
+    for setting in _LOOK_UPS:
+        connection.execute(setting)
+    connection.commit()
 
 
 def _on_sqlite_begin(conn: Connection) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -16,19 +15,17 @@ from sqlalchemy import (
     Table,
     Text,
     any_,
-    bindparam,
     cast,
-    column,
-    func,
     literal,
     select,
     text,
-    true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import UserDefinedType
+
+from aaa.store import arrays
 
 Id = BigInteger().with_variant(Integer(), "sqlite")
 """A row id: 64 bits; SQLite numbers only INTEGER primary keys by itself."""
@@ -231,95 +228,19 @@ def insert_many(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]
             stream.write_row(values)
 
 
-def update_many(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, mark: bool) -> None:
-    """Update many rows by `id`; all have the same keys. Without `mark` the feed is not told of it."""
-    if not rows:
-        return
-    names = tuple(rows[0])
-    if is_postgresql(conn):
-        conn.execute(_update_from_arrays(table, names, mark), _as_arrays(names, rows))
-    else:
-        conn.execute(_update_one(table, names, mark), [{f"new_{name}": row[name] for name in names} for row in rows])
-
-
-@cache
-def _update_from_arrays(table: Table, names: tuple[str, ...], mark: bool) -> Any:
-    given = _arrays(table, names)
-    values: dict[str, Any] = {name: given.c[name] for name in names if name != "id"}
-    values["feed"] = feed_mark() if mark else table.c.feed
-    return table.update().where(table.c.id == given.c.id).values(values)
-
-
-@cache
-def _update_one(table: Table, names: tuple[str, ...], mark: bool) -> Any:
-    changed = [name for name in names if name != "id"]
-    values: dict[str, Any] = {name: bindparam(f"new_{name}", type_=table.c[name].type) for name in changed}
-    values["feed"] = feed_mark() if mark else table.c.feed
-    return table.update().where(table.c.id == bindparam("new_id")).values(values)
-
-
-def add_many(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows, or add their other columns to the row that has their primary key; all have the same keys."""
-    if not rows:
-        return
-    names = tuple(rows[0])
-    if is_postgresql(conn):
-        conn.execute(_add_from_arrays(table, names), _as_arrays(names, rows))
-    else:
-        insert = sqlite.insert(table)
-        conn.execute(insert.on_conflict_do_update(set_=_sums(table, names, insert)), rows)
-
-
-@cache
-def _add_from_arrays(table: Table, names: tuple[str, ...]) -> Any:
-    insert = postgresql.insert(table).from_select(names, select(*_arrays(table, names).c))
-    key = [column.name for column in table.primary_key]
-    return insert.on_conflict_do_update(index_elements=key, set_=_sums(table, names, insert))
-
-
-def _sums(table: Table, names: Sequence[str], insert: Upsert) -> dict[str, Any]:
-    return {name: table.c[name] + insert.excluded[name] for name in names if not table.c[name].primary_key}
-
-
-def _as_arrays(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    return {f"new_{name}": _array_literal([row[name] for row in rows]) for name in names}
-
-
-def _arrays(table: Table, names: tuple[str, ...]) -> Any:
-    """Rows given as one array for each column: a statement of the same text for any number of them."""
-    arrays = [_array(bindparam(f"new_{name}", type_=Text()), table.c[name]) for name in names]
-    columns = [column(name, table.c[name].type) for name in names]
-    return func.unnest(*arrays).table_valued(*columns).render_derived()
-
-
 def among(conn: Connection, wanted: ColumnElement[Any], values: Iterable[int | str | bytes]) -> ColumnElement[bool]:
     """`wanted IN (values)` for many values: one array on PostgreSQL, so that the statement stays the same.
 
     The array is read once, in a query of its own, and the planner takes it for short: it prefers an index.
     """
     if is_postgresql(conn):
-        given = select(_array(literal(_array_literal(values), Text()), wanted)).scalar_subquery()
+        given = select(array(literal(arrays.literal(values), Text()), wanted)).scalar_subquery()
         return wanted == any_(cast(given, postgresql.ARRAY(wanted.type)))
     return wanted.in_(list(values))
 
 
-def _array(given: ColumnElement[str], like: ColumnElement[Any]) -> ColumnElement[Any]:
+def array(given: ColumnElement[str], like: ColumnElement[Any]) -> ColumnElement[Any]:
     return cast(given, postgresql.ARRAY(like.type))
-
-
-def _array_literal(values: Iterable[int | str | bytes | None]) -> str:
-    """An array in PostgreSQL's own notation (manual, section 8.15.2): a fifth of the driver's time for lists."""
-    return "{" + ",".join([str(one) if type(one) is int else _element(one) for one in values]) + "}"
-
-
-def _element(value: int | str | bytes | None) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, bytes):
-        return f'"\\\\x{value.hex()}"'
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return str(value)
 
 
 def _copy_statement(table: str, columns: Sequence[str]) -> Any:
@@ -327,19 +248,6 @@ def _copy_statement(table: str, columns: Sequence[str]) -> Any:
 
     names = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
     return sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), names)
-
-
-def look_up_by_index(conn: Connection) -> None:
-    """Have this transaction's statements planned for a few rows of tables of any size, whatever statistics say: those
-    of a fresh table are missing, and a prepared statement keeps the plan that was good for it."""
-    if is_postgresql(conn):
-        conn.execute(_LOOK_UP_BY_INDEX)
-
-
-_LOOK_UP_BY_INDEX = select(
-    func.set_config("plan_cache_mode", "force_custom_plan", true()),
-    *[func.set_config(f"enable_{way}", "off", true()) for way in ("seqscan", "hashjoin", "mergejoin")],
-)
 
 
 def notify(conn: Connection, channel: str) -> None:

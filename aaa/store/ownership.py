@@ -8,13 +8,13 @@ once, the second sees the first.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from aaa.domain import mac
-from aaa.domain.session import Record
-from aaa.store import dialect
+from aaa.domain.session import Peer, Record, device_of
+from aaa.store import prepared
 from aaa.store.record import Entry, UnknownFormat, entry
-from aaa.store.tables import access, service, visp
+from aaa.store.tables import access, service, session, visp
 
 
 class Grant(NamedTuple):
@@ -28,25 +28,83 @@ class Grant(NamedTuple):
 
 class Owners(NamedTuple):
     """`services`: the service of each record's key, None if it is nobody's. `misnamed`: keys whose Class names a
-    service that has another user name, so they must be looked up by name. The services are locked."""
+    service that has another user name, so they must be looked up by name. `grants`: what the services are served, by
+    id; `peers`: their open sessions. The services are locked: none can open another, or be served anything else."""
 
     services: dict[bytes, int | None]
     misnamed: set[bytes]
+    grants: dict[int, Grant]
+    peers: list[Peer]
 
 
-_LOCKED: Final = (
-    select(service.c.id, service.c.username).order_by(service.c.id).with_for_update(key_share=True)
-)  # FOR NO KEY UPDATE: rows that refer to the service may still be inserted by others
-_NAMED: Final = select(service.c.id, service.c.username, visp.c.realm).join(visp, service.c.visp_id == visp.c.id)
-_GRANTS: Final = select(access.c.service_id, access.c.version, access.c.record)
+def _locked(postgresql: bool) -> Select[Any]:
+    # FOR NO KEY UPDATE: rows that refer to the service may still be inserted by others
+    locked = select(service.c.id, service.c.username, service.c.visp_id)
+    locked = locked.where(prepared.listed(service.c.id, "services", postgresql))
+    return locked.order_by(service.c.id).with_for_update(key_share=True)
 
 
-def find_owners(conn: Connection, records: Iterable[Record], by_name: set[bytes]) -> Owners:
-    """Lock and return the services of these records: by Class, or by user name where there is none of ours and for the
-    keys `by_name`."""
+def _named(postgresql: bool) -> Select[Any]:
+    named = select(service.c.id, service.c.username, visp.c.realm).join(visp, service.c.visp_id == visp.c.id)
+    return named.where(prepared.listed(service.c.username, "names", postgresql))
+
+
+def _grants(postgresql: bool) -> Select[Any]:
+    grants = select(access.c.service_id, access.c.version, access.c.record)
+    return grants.where(prepared.listed(access.c.service_id, "services", postgresql))
+
+
+def _peers(postgresql: bool) -> Select[Any]:
+    peers = select(session.c.key, session.c.service_id, session.c.calling_station_id, session.c.started_at)
+    return peers.where(session.c.closed_at.is_(None), prepared.listed(session.c.service_id, "services", postgresql))
+
+
+def _visps(postgresql: bool) -> Select[Any]:
+    return select(service.c.id, service.c.visp_id).where(prepared.listed(service.c.id, "services", postgresql))
+
+
+_LOCKED: Final = prepared.Prepared(_locked)
+_NAMED: Final = prepared.Prepared(_named)
+_GRANTS: Final = prepared.Prepared(_grants)
+_PEERS: Final = prepared.Prepared(_peers)
+_VISPS: Final = prepared.Prepared(_visps)
+_ZONES: Final = prepared.Prepared(lambda _: select(visp.c.id, visp.c.timezone))
+
+_MOST: Final = 500_000
+
+
+class Zones:
+    """The timezones of services. A service never leaves its VISP, so that much is remembered from batch to batch."""
+
+    def __init__(self) -> None:
+        self._visps: dict[int, int] = {}
+
+    def ask(self, conn: Connection) -> prepared.Answer:
+        """Ask for the VISPs' timezones, for `of`."""
+        return _ZONES.run(conn, {})
+
+    def know(self, visps: Iterable[tuple[int, int]]) -> None:
+        """Services and their VISPs."""
+        if len(self._visps) > _MOST:
+            self._visps.clear()
+        self._visps.update(visps)
+
+    def of(self, conn: Connection, asked: prepared.Answer, services: Iterable[int]) -> dict[int, str]:
+        """The timezones of these services, by id."""
+        wanted = set(services)
+        unknown = wanted - self._visps.keys()
+        if unknown:
+            self.know(_VISPS.run(conn, {"services": prepared.many(conn, unknown)}).fetchall())
+        zones = dict(asked.fetchall())
+        return {one: zones[self._visps[one]] for one in wanted}
+
+
+def find_owners(conn: Connection, records: Iterable[Record], by_name: set[bytes], zones: Zones) -> Owners:
+    """The services of records, locked: by Class, or by user name where there is none of ours and for `by_name`."""
     by_key: dict[bytes, Record] = {}
     for record in records:
-        if record.key not in by_key or by_key[record.key].authorisation is None:
+        known = by_key.get(record.key)
+        if known is None or known.authorisation is None:
             by_key[record.key] = record
     classed: dict[bytes, int] = {}
     nameless: dict[bytes, Record] = {}
@@ -56,11 +114,16 @@ def find_owners(conn: Connection, records: Iterable[Record], by_name: set[bytes]
         else:
             nameless[key] = record
     named = _by_name(conn, nameless)
-    wanted = sorted({*classed.values(), *(found for found in named.values() if found is not None)})
-    usernames: dict[int, str] = {}
-    if wanted:
-        locked = conn.execute(_LOCKED.where(dialect.among(conn, service.c.id, wanted))).all()
-        usernames = {row.id: row.username for row in locked}
+    wanted = sorted({*classed.values(), *[found for found in named.values() if found is not None]})
+    if not wanted:
+        return Owners(dict.fromkeys(by_key), set(), {}, [])
+    listed = {"services": prepared.many(conn, wanted)}
+    locking = _LOCKED.run(conn, listed)
+    granting = _GRANTS.run(conn, listed)  # once they are locked, by a statement of its own
+    peering = _PEERS.run(conn, listed)
+    locked = locking.fetchall()
+    usernames: dict[int, str] = {id: username for id, username, _ in locked}
+    zones.know((id, visp_id) for id, _, visp_id in locked)
     services: dict[bytes, int | None] = {key: found if found in usernames else None for key, found in named.items()}
     misnamed = set()
     for key, service_id in classed.items():
@@ -68,16 +131,12 @@ def find_owners(conn: Connection, records: Iterable[Record], by_name: set[bytes]
         if username is None or not is_called(by_key[key].username, username):
             misnamed.add(key)
         services[key] = service_id
-    return Owners(services, misnamed)
-
-
-def read_grants(conn: Connection, service_ids: Iterable[int]) -> dict[int, Grant]:
-    """What these services are served, by id; call it after they were locked."""
-    wanted = set(service_ids)
-    if not wanted:
-        return {}
-    rows = conn.execute(_GRANTS.where(dialect.among(conn, access.c.service_id, wanted))).all()
-    return {row.service_id: _grant(row.version, row.record) for row in rows}
+    return Owners(
+        services,
+        misnamed,
+        {service_id: _grant(version, record) for service_id, version, record in granting.fetchall()},
+        [Peer(key, id, device_of(calling), started_at) for key, id, calling, started_at in peering.fetchall()],
+    )
 
 
 def _grant(version: int, record: bytes | None) -> Grant:
@@ -119,19 +178,18 @@ def _by_name(conn: Connection, records: Mapping[bytes, Record]) -> dict[bytes, i
         return {}
     readings = {key: _readings(record.username) for key, record in records.items() if record.username}
     names = {name for choices in readings.values() for name, _ in choices}
-    found: dict[str, list[Any]] = {}
-    for row in conn.execute(_NAMED.where(dialect.among(conn, service.c.username, names))):
-        found.setdefault(row.username, []).append(row)
+    found: dict[str, list[tuple[int, str | None]]] = {}
+    for service_id, username, realm in _NAMED.run(conn, {"names": prepared.many(conn, names)}).fetchall():
+        found.setdefault(username, []).append((service_id, realm))
     return {key: _choose(readings.get(key, []), found) for key in records}
 
 
-def _choose(readings: list[tuple[str, str | None]], found: Mapping[str, list[Any]]) -> int | None:
+def _choose(readings: list[tuple[str, str | None]], found: Mapping[str, list[tuple[int, str | None]]]) -> int | None:
     """The first reading that means exactly one service."""
     for name, realm in readings:
-        rows = found.get(name, [])
+        services = found.get(name, [])
         if realm is not None:
-            rows = [row for row in rows if row.realm is not None and row.realm.lower() == realm]
-        if len(rows) == 1:
-            service_id: int = rows[0].id
-            return service_id
+            services = [one for one in services if one[1] is not None and one[1].lower() == realm]
+        if len(services) == 1:
+            return services[0][0]
     return None

@@ -1,170 +1,190 @@
 """Sessions as rows, many at a time (shell)."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Select, bindparam, or_, select
 
-from aaa.domain.session import SECOND, Peer, Session, device_of
-from aaa.store import dialect, record
+from aaa.domain.session import SECOND, Session, device_of
+from aaa.store import prepared, record
 from aaa.store.contacts import DEFAULT_INTERIM
 from aaa.store.ownership import Grant
 from aaa.store.tables import profile, session
 
 _INTERIM_ATTRIBUTE: Final = "Acct-Interim-Interval"
 
-_PEERS: Final = select(session.c.key, session.c.service_id, session.c.calling_station_id, session.c.started_at).where(
-    session.c.closed_at.is_(None)
-)
-_SESSIONS: Final = (
-    select(
-        session.c.id,
-        session.c.key,
-        session.c.service_id,
-        session.c.calling_station_id,
-        session.c.started_at,
-        session.c.recorded_at,
-        session.c.heard_at,
-        session.c.seconds,
-        session.c.up,
-        session.c.down,
-        session.c.framed_ip,
-        session.c.framed_ipv6,
-        session.c.delegated_ipv6,
-        session.c.closed_at,
-        session.c.closed_by,
-        session.c.terminate_cause,
-        session.c.interim,
+
+def _of_keys(postgresql: bool) -> Select[Any]:
+    return (
+        select(
+            session.c.id,
+            session.c.key,
+            session.c.service_id,
+            session.c.calling_station_id,
+            session.c.started_at,
+            session.c.recorded_at,
+            session.c.heard_at,
+            session.c.seconds,
+            session.c.up,
+            session.c.down,
+            session.c.framed_ip,
+            session.c.framed_ipv6,
+            session.c.delegated_ipv6,
+            session.c.closed_at,
+            session.c.closed_by,
+            session.c.terminate_cause,
+            session.c.interim,
+        )
+        .where(
+            prepared.listed(session.c.key, "keys", postgresql),
+            or_(session.c.closed_at.is_(None), session.c.started_at >= bindparam("oldest")),
+        )
+        .order_by(session.c.key, session.c.id)
+        # FOR NO KEY UPDATE: enforcement may refer to them meanwhile
+        .with_for_update(key_share=True)
     )
-    .order_by(session.c.key, session.c.id)
-    .with_for_update(key_share=True)  # FOR NO KEY UPDATE: enforcement may refer to them meanwhile
-)
 
 
-def read_peers(conn: Connection, service_ids: Sequence[int]) -> list[Peer]:
-    """The open sessions of these services, whose rows the caller holds locked: none more can open."""
-    if not service_ids:
-        return []
-    rows = conn.execute(_PEERS.where(dialect.among(conn, session.c.service_id, service_ids))).all()
-    return [Peer(key, service_id, device_of(calling), started_at) for key, service_id, calling, started_at in rows]
+_OF_KEYS: Final = prepared.Prepared(_of_keys)
 
 
-def read_sessions(
-    conn: Connection, keys: Iterable[bytes], oldest: int
-) -> tuple[list[Session], dict[bytes, int]]:
-    """Lock and return the sessions of `keys` that are open or began at `oldest` or later; and the seconds between
-    their interims, by key."""
-    recent = or_(session.c.closed_at.is_(None), session.c.started_at >= oldest)
+def read_sessions(conn: Connection, keys: Iterable[bytes], oldest: int) -> tuple[list[Session], dict[bytes, int]]:
+    """Lock and read the sessions with these keys that are open or began at `oldest` or later; also the seconds between
+    their interim records, by key."""
     sessions = []
     interims = {}
-    rows = conn.execute(_SESSIONS.where(dialect.among(conn, session.c.key, keys), recent)).all()
-    for id, key, service_id, calling, *rest, interim in rows:
+    found = _OF_KEYS.run(conn, {"keys": prepared.many(conn, keys), "oldest": oldest}).fetchall()
+    for id, key, service_id, calling, *rest, interim in found:
         sessions.append(Session(id, key, service_id, device_of(calling), *rest))
         interims[key] = interim
     return sessions, interims
 
 
+_COUNTS: Final = ("id", "recorded_at", "heard_at", "seconds", "up", "down", "closed_at")
+_WHOLE: Final = (*_COUNTS, "framed_ip", "framed_ipv6", "delegated_ipv6", "closed_by", "terminate_cause")
+_COUNTS_OF: Final = attrgetter(*_COUNTS)  # closed_at follows the last counted second where that is what closed it
+_WHOLE_OF: Final = attrgetter(*_WHOLE)
+
+
 def update_sessions(conn: Connection, changed: Sequence[Session]) -> None:
     """Store what changed. Only openings and closings touch an index, and only they are told to the feed."""
-    still = [one for one in changed if not one.moved]
-    dialect.update_many(conn, session, [_counts(one) for one in still if not one.readdressed], mark=False)
-    dialect.update_many(conn, session, [_whole(one) for one in still if one.readdressed], mark=False)
+    counted = [_COUNTS_OF(one) for one in changed if not one.moved and not one.readdressed]
+    readdressed = [_WHOLE_OF(one) for one in changed if not one.moved and one.readdressed]
     # A key has one open session at most: close before one opens again.
-    closed = [_whole(one) for one in changed if one.moved and one.closed_at is not None]
-    dialect.update_many(conn, session, closed, mark=True)
-    opened = [_whole(one) for one in changed if one.moved and one.closed_at is None]
-    dialect.update_many(conn, session, opened, mark=True)
+    closed = [_WHOLE_OF(one) for one in changed if one.moved and one.closed_at is not None]
+    opened = [_WHOLE_OF(one) for one in changed if one.moved and one.closed_at is None]
+    for names, rows, mark in (
+        (_COUNTS, counted, False),
+        (_WHOLE, readdressed, False),
+        (_WHOLE, closed, True),
+        (_WHOLE, opened, True),
+    ):
+        if rows:
+            prepared.update(conn, session, _columns(names, rows), mark=mark)
 
 
-def _counts(one: Session) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "recorded_at": one.recorded_at,
-        "heard_at": one.heard_at,
-        "seconds": one.seconds,
-        "up": one.up,
-        "down": one.down,
-        # follows the last counted second where that is what closed it
-        "closed_at": one.closed_at,
-    }
+class Applied(NamedTuple):
+    """What a session was authorised with: columns of `session`."""
+
+    version: int | None
+    applied_profile: int | None
+    applied_ip: int | None
+    applied_verdict: int | None
+    given_end: int | None
+    applied_at: int | None
 
 
-def _whole(one: Session) -> dict[str, Any]:
-    return _counts(one) | {
-        "framed_ip": one.framed_ip,
-        "framed_ipv6": one.framed_ipv6,
-        "delegated_ipv6": one.delegated_ipv6,
-        "closed_by": one.closed_by,
-        "terminate_cause": one.terminate_cause,
-    }
+_NOTHING: Final = Applied(None, None, None, None, None, None)
+_OF_RECORD: Final = (
+    "nas_id",
+    "source",
+    "identifier",
+    "acct_session_id",
+    "username",
+    "called_station_id",
+    "calling_station_id",
+    "nas_port_id",
+    "framed_protocol",
+)
+_OF_SESSION: Final = (
+    "key",
+    "service_id",
+    "framed_ip",
+    "framed_ipv6",
+    "delegated_ipv6",
+    "started_at",
+    "recorded_at",
+    "heard_at",
+    "seconds",
+    "up",
+    "down",
+    "closed_at",
+    "closed_by",
+    "terminate_cause",
+)
+_FIRST: Final = attrgetter(*_OF_RECORD)
+_MADE: Final = attrgetter(*_OF_SESSION)
+_NEW: Final = (*_OF_RECORD, *_OF_SESSION, *Applied._fields, "interim")
 
 
-def insert_sessions(conn: Connection, made: list[Session], grants: dict[int, Grant]) -> dict[bytes, int]:
-    """Insert new sessions and give them their ids; returns the seconds between their interims, by key."""
-    granted = [_granted(one, grants) for one in made]
-    interims = _interims(conn, {one["applied_profile"] for one in granted})
+def insert_sessions(conn: Connection, made: Iterable[Session], grants: Mapping[int, Grant]) -> dict[bytes, int]:
+    """Store new sessions; returns the seconds between their interim records, by key."""
+    new = [(one, _applied(one, grants)) for one in sorted(made, key=_key)]
+    if not new:
+        return {}
+    known = _interims(conn, {applied.applied_profile for _, applied in new})
+    interims = {}
     rows = []
-    for one, id, given in zip(made, dialect.new_ids(conn, session, len(made)), granted, strict=True):
-        one.id = id
-        first = one.first
-        assert first is not None
-        rows.append(
-            {
-                "id": id,
-                "key": one.key,
-                "nas_id": first.nas_id,
-                "source": first.source,
-                "identifier": first.identifier,
-                "acct_session_id": first.acct_session_id,
-                "username": first.username,
-                "service_id": one.service_id,
-                "calling_station_id": first.calling_station_id,
-                "called_station_id": first.called_station_id,
-                "nas_port_id": first.nas_port_id,
-                "framed_protocol": first.framed_protocol,
-                "framed_ip": one.framed_ip,
-                "framed_ipv6": one.framed_ipv6,
-                "delegated_ipv6": one.delegated_ipv6,
-                "started_at": one.started_at,
-                "recorded_at": one.recorded_at,
-                "heard_at": one.heard_at,
-                "seconds": one.seconds,
-                "up": one.up,
-                "down": one.down,
-                "interim": interims.get(given["applied_profile"], DEFAULT_INTERIM),
-                "closed_at": one.closed_at,
-                "closed_by": one.closed_by,
-                "terminate_cause": one.terminate_cause,
-                **given,
-            }
-        )
-    rows.sort(key=_key)
-    dialect.insert_many(conn, session, rows)
-    return {row["key"]: row["interim"] for row in rows}
+    for one, applied in new:
+        interims[one.key] = interim = known.get(applied.applied_profile, DEFAULT_INTERIM)
+        rows.append((*_FIRST(one.first), *_MADE(one), *applied, interim))
+    prepared.insert(conn, session, _columns(_NEW, rows))
+    return interims
 
 
-def _granted(one: Session, grants: dict[int, Grant]) -> dict[str, Any]:
+def number_sessions(conn: Connection, made: Iterable[Session]) -> None:
+    """Learn the ids of new sessions that are open: a key has one such at most."""
+    unnumbered = {one.key: one for one in made if one.closed_by is None}
+    if unnumbered:
+        for id, key in _IDS.run(conn, {"keys": prepared.many(conn, unnumbered)}).fetchall():
+            unnumbered[key].id = id
+
+
+def _ids(postgresql: bool) -> Select[Any]:
+    ids = select(session.c.id, session.c.key)
+    return ids.where(prepared.listed(session.c.key, "keys", postgresql), session.c.closed_by.is_(None))
+
+
+_IDS: Final = prepared.Prepared(_ids)
+
+
+def _columns(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> prepared.Columns:
+    return dict(zip(names, zip(*rows, strict=True), strict=True))
+
+
+def _applied(one: Session, grants: Mapping[int, Grant]) -> Applied:
     """What a session was authorised with, as far as its Class and the present record tell."""
     told = one.first.authorisation if one.first is not None else None
     if told is None or told.service_id != one.service_id:
-        told = None
+        return _NOTHING
     verdict: int | None = None
     address: int | None = None
-    grant = grants.get(one.service_id) if one.service_id is not None else None
-    if told is not None and grant is not None and grant.version == told.version:
+    grant = grants.get(told.service_id)
+    if grant is not None and grant.version == told.version:
         head = grant.head
         if grant.record is not None and head is not None and told.segment < head.segments:
             step = record.step(grant.record, head, told.segment)
             verdict, address = step.verdict, step.framed_ip
-    return {
-        "version": told.version if told is not None else None,
-        "applied_profile": told.profile if told is not None else None,
-        "applied_ip": address,
-        "applied_verdict": verdict,
-        "given_end": told.end * SECOND if told is not None and told.end else None,
-        "applied_at": one.started_at if told is not None else None,
-    }
+    end = told.end * SECOND if told.end else None
+    return Applied(told.version, told.profile, address, verdict, end, one.started_at)
 
+
+def _profiles(postgresql: bool) -> Select[Any]:
+    return select(profile.c.id, profile.c.attributes).where(prepared.listed(profile.c.id, "ids", postgresql))
+
+
+_PROFILES: Final = prepared.Prepared(_profiles)
 
 _known_interims: Final[dict[int, int]] = {}  # profiles are named by what they hold: what is known stays true
 
@@ -173,12 +193,11 @@ def _interims(conn: Connection, profiles: set[int | None]) -> dict[int | None, i
     """Acct-Interim-Interval of profiles, by id."""
     unknown = [one for one in profiles if one is not None and one not in _known_interims]
     if unknown:
-        for row in conn.execute(select(profile.c.id, profile.c.attributes).where(profile.c.id.in_(unknown))):
-            told = dict(record.profile_from_json(row.attributes)).get(_INTERIM_ATTRIBUTE)
-            _known_interims[row.id] = told if isinstance(told, int) and told > 0 else DEFAULT_INTERIM
+        for id, attributes in _PROFILES.run(conn, {"ids": prepared.many(conn, unknown)}).fetchall():
+            told = dict(record.profile_from_json(attributes)).get(_INTERIM_ATTRIBUTE)
+            _known_interims[id] = told if isinstance(told, int) and told > 0 else DEFAULT_INTERIM
     return {one: _known_interims[one] for one in profiles if one in _known_interims}
 
 
-def _key(row: dict[str, Any]) -> bytes:
-    key: bytes = row["key"]
-    return key
+def _key(one: Session) -> bytes:
+    return one.key

@@ -24,7 +24,7 @@ from aaa.radius.grant import accept_attributes, fit, session_kind
 from aaa.radius.integrity import Secret, access_reply, accounting_reply
 from aaa.radius.packet import ACCESS_ACCEPT, ACCESS_REJECT, ACCESS_REQUEST, USER_NAME, Packet, parse
 from aaa.store import record
-from aaa.store.accounting import commit_batch
+from aaa.store.accounting import Accounting
 from aaa.store.database import Database
 from aaa.store.queries import ServiceRef, find_service
 from aaa.store.seal import Sealer, open_keys
@@ -99,7 +99,7 @@ class Desk:
         with self._db.read() as conn:
             nas_id = conn.execute(select(nas.c.id).where(nas.c.name == "mt1")).scalar_one()
         told = read_record(request, nas_id, "127.0.0.1", now)
-        assert not commit_batch(self._db, [told], now).poison  # type: ignore[list-item]
+        assert not Accounting(self._db).commit([told], now).poison  # type: ignore[list-item]
         return accounting_reply(request, self._secret)
 
 

@@ -11,7 +11,7 @@ from aaa.domain.timeline import Segment, Timeline, Verdict, profile
 from aaa.radius.accounting import session_key
 from aaa.store import record as access_record
 from aaa.store import tables
-from aaa.store.accounting import BatchResult, commit_batch
+from aaa.store.accounting import Accounting, BatchResult
 from aaa.store.database import Database
 from tests.integration import population
 from tests.integration.population import NOW
@@ -42,6 +42,7 @@ class World:
     nas: int
     service: int
     profile: int
+    accounting: Accounting
 
     @classmethod
     def make(cls, db: Database, simultaneous_use: int = 0) -> "World":
@@ -56,7 +57,7 @@ class World:
             for name, pairs in profiles.items():
                 row = {"id": name, "attributes": access_record.profile_json(pairs), "encoded": b""}
                 conn.execute(insert(tables.profile).values(row))
-        return cls(db, visp, nas, service, next(iter(profiles)))
+        return cls(db, visp, nas, service, next(iter(profiles)), Accounting(db))
 
     def granted(self, version: int = 3, segment: int = 0) -> Authorisation:
         """What the Class of ali's sessions says."""
@@ -111,14 +112,18 @@ class World:
 
     def commit(self, *records: Record, now: int | None = None) -> BatchResult:
         """One batch; `now` is when the last record was heard, unless given."""
-        result = commit_batch(self.db, records, records[-1].heard_at if now is None else now)
+        result = self.accounting.commit(records, records[-1].heard_at if now is None else now)
         assert result.stored == len(records), result
         return result
 
     def sessions(self) -> list[Any]:
-        """Every session, in the order they were made."""
+        """Every session, in the order they began."""
         with self.db.read() as conn:
-            return list(conn.execute(select(tables.session).order_by(tables.session.c.id)).all())
+            return list(
+                conn.execute(
+                    select(tables.session).order_by(tables.session.c.started_at, tables.session.c.acct_session_id)
+                ).all()
+            )
 
     def usage(self) -> dict[int, tuple[int, int, int]]:
         """day -> octets up, octets down, seconds, of ali."""

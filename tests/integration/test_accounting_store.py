@@ -12,7 +12,7 @@ from aaa.domain.authorisation import Authorisation
 from aaa.domain.local_day import local_day
 from aaa.domain.session import INTERIM, OFF, ON, SECOND, STOP
 from aaa.store import tables
-from aaa.store.accounting import DatabaseAway, check, commit_batch
+from aaa.store.accounting import Accounting, DatabaseAway
 from aaa.store.database import Database, open_database
 from tests.integration import population
 from tests.integration.population import NOW
@@ -152,7 +152,7 @@ def test_a_name_that_several_visps_know_needs_its_realm(world: World) -> None:
         visp = population.add_visp(conn, "brno", "brno.example")
         other = population.add_service(conn, visp, "ali", b"")
     world.commit(world.start(authorisation=None))
-    world.commit(world.start(session="2", username="ali@brno.example", authorisation=None))
+    world.commit(world.start(1, session="2", username="ali@brno.example", authorisation=None))
     assert [row.service_id for row in world.sessions()] == [None, other]
 
 
@@ -167,7 +167,7 @@ def test_a_class_that_names_another_users_service_is_not_believed(world: World) 
 
 def test_an_interim_that_opens_a_session_finds_its_service_too(world: World) -> None:
     world.commit(world.record(INTERIM, 300, 300, 1, 1))
-    world.commit(world.record(INTERIM, 300, 300, 1, 1, session="2", authorisation=None))
+    world.commit(world.record(INTERIM, 301, 300, 1, 1, session="2", authorisation=None))
     assert [(row.service_id, row.interim) for row in world.sessions()] == [(world.service, 600), (world.service, 300)]
 
 
@@ -340,7 +340,7 @@ def test_a_record_that_the_database_refuses_stands_alone(world: World, caplog: p
     records[7] = records[7]._replace(up=2**63)
     records[13] = records[13]._replace(up=2**64)
     with caplog.at_level(logging.ERROR):
-        result = commit_batch(world.db, records, NOW)
+        result = world.accounting.commit(records, NOW)
     assert (result.stored, result.poison) == (18, (7, 13))
     assert len(world.sessions()) == 18
     assert len(caplog.messages) == 2
@@ -355,10 +355,10 @@ def test_without_the_database_nothing_is_stored(
     world.commit(world.start())
     with postgresql_away(postgresql_url):
         with pytest.raises(DatabaseAway):
-            commit_batch(database, [world.record(INTERIM, 300, 300, 1, 1)], NOW)
+            world.accounting.commit([world.record(INTERIM, 300, 300, 1, 1)], NOW)
         with pytest.raises(DatabaseAway):
-            check(database)
-    check(database)
+            world.accounting.check()
+    world.accounting.check()
     world.commit(world.record(INTERIM, 300, 300, 1, 1))
     assert (world.sessions()[0].seconds, caplog.messages) == (300, [])
     database.close()
@@ -366,9 +366,9 @@ def test_without_the_database_nothing_is_stored(
 
 def test_a_database_without_its_tables_is_away_and_no_record_is_refused(empty_database_url: str) -> None:
     database = open_database(empty_database_url)
-    world = World(database, 1, 1, 1, 1)
+    world = World(database, 1, 1, 1, 1, Accounting(database))
     with pytest.raises(DatabaseAway):
-        commit_batch(database, [world.start()], NOW)
+        world.accounting.commit([world.start()], NOW)
     database.close()
 
 

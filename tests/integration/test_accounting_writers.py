@@ -4,7 +4,7 @@ import random
 import threading
 
 from aaa.domain.session import INTERIM, STOP, Record
-from aaa.store.accounting import commit_batch
+from aaa.store.accounting import Accounting
 from aaa.store.database import Database, open_database
 from tests.integration.population import NOW
 from tests.integration.sessions import OTHER_DEVICE, World
@@ -113,9 +113,10 @@ def _write_at_once(url: str, shares: list[list[Record]]) -> list[int]:
     stored = [0] * len(shares)
 
     def write(which: int, database: Database) -> None:
+        accounting = Accounting(database)
         start.wait(10)
         for at in range(0, len(shares[which]), 13):
-            stored[which] += commit_batch(database, shares[which][at : at + 13], NOW).stored
+            stored[which] += accounting.commit(shares[which][at : at + 13], NOW).stored
         database.close()
 
     writers = [threading.Thread(target=write, args=(which, open_database(url))) for which in range(len(shares))]

@@ -31,9 +31,7 @@ def test_rfc5176_3_a_session_is_named_by_router_user_id_and_address() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("source", "name"), [("10.0.0.1", "NAS-IP-Address"), ("2001:db8::1", "NAS-IPv6-Address")]
-)
+@pytest.mark.parametrize(("source", "name"), [("10.0.0.1", "NAS-IP-Address"), ("2001:db8::1", "NAS-IPv6-Address")])
 def test_a_router_without_identifier_is_named_by_its_address(source: str, name: str) -> None:
     assert shown(replace(PPP, source=source, identifier=""))[0] == (name, source)
 
