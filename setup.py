@@ -17,6 +17,7 @@ HOT_MODULES = [
     "aaa/domain/session.py",
     "aaa/radius/access.py",
     "aaa/radius/accounting.py",
+    "aaa/radius/acct_role.py",
     "aaa/radius/auth_log.py",
     "aaa/radius/auth_role.py",
     "aaa/radius/clients.py",
@@ -31,11 +32,15 @@ HOT_MODULES = [
     "aaa/radius/origin.py",
     "aaa/radius/packet.py",
     "aaa/radius/reply_cache.py",
+    "aaa/store/accounting.py",
     "aaa/store/arrays.py",
+    "aaa/store/ownership.py",
+    "aaa/store/pipeline.py",
     "aaa/store/record.py",
     "aaa/store/replica.py",
     "aaa/store/scratch.py",
     "aaa/store/seal.py",
+    "aaa/store/session_rows.py",
 ]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from sqlalchemy import Connection, Table, Update, bindparam, exc, select
+from sqlalchemy import Table, Update, bindparam, exc, select
 
 from aaa.domain.local_day import local_day
 from aaa.domain.session import (
@@ -30,7 +30,7 @@ from aaa.store import dialect, record
 from aaa.store.contacts import Contacts, note_contacts
 from aaa.store.database import Database
 from aaa.store.ownership import Grant, Zones, find_owners
-from aaa.store.prepared import Prepared, add_up, ring, upsert
+from aaa.store.prepared import Prepared, Transaction, add_up, ring, upsert
 from aaa.store.session_rows import insert_sessions, number_sessions, read_sessions, update_sessions
 from aaa.store.tables import enforcement, session, usage_day
 
@@ -130,13 +130,13 @@ class Accounting:
         races = 0
         while True:
             try:
-                with self._db.write_at_once() as conn:
+                with self._db.write_prepared() as tx:
                     if records[0].status == ON or records[0].status == OFF:
-                        _close_all(conn, records[0])
-                        note_contacts(conn, news, records, {})
+                        _close_all(tx, records[0])
+                        note_contacts(tx, news, records, {})
                     else:
-                        interims = self._store(conn, records, opening, by_name, now)
-                        note_contacts(conn, news, records, interims)
+                        interims = self._store(tx, records, opening, by_name, now)
+                        note_contacts(tx, news, records, interims)
                 self._contacts.noted(news)
                 return
             except _Unprepared as more:
@@ -154,32 +154,32 @@ class Accounting:
                 raise
 
     def _store(
-        self, conn: Connection, records: Sequence[Record], opening: set[bytes], by_name: set[bytes], now: int
+        self, tx: Transaction, records: Sequence[Record], opening: set[bytes], by_name: set[bytes], now: int
     ) -> dict[bytes, int]:
         """Store Starts, Interims and Stops; `opening` are the keys of sessions that may open or be made.
 
         Returns the seconds between the sessions' interim records, by key. Raises _Unprepared.
         """
-        zones = self._zones.ask(conn)
+        zones = self._zones.ask(tx)
         openers = [one for one in records if one.key in opening]
-        owners = find_owners(conn, openers, by_name, self._zones)
+        owners = find_owners(tx, openers, by_name, self._zones)
         if owners.misnamed:
             raise _Unprepared(set(), owners.misnamed)
         devices = {(owners.services[one.key], device_of(one.calling_station_id)) for one in openers}
         keys = {one.key for one in records}
         keys.update(peer.key for peer in owners.peers if peer.device and (peer.service_id, peer.device) in devices)
         oldest = min(one.started_at for one in records) - TOLERANCE
-        sessions, interims = read_sessions(conn, keys, oldest)
+        sessions, interims = read_sessions(tx, keys, oldest)
         roll = Roll(sessions, owners.services, owners.peers)
         for one in records:
             roll.apply(one)
         if roll.unprepared:
             raise _Unprepared(roll.unprepared, set())
         changed = roll.changed()
-        update_sessions(conn, changed)
-        interims |= insert_sessions(conn, roll.made, owners.grants)
-        _add_usage(conn, roll.usage, self._zones.of(conn, zones, [one.service_id for one in roll.usage]))
-        _request_enforcement(conn, changed, roll.made, owners.grants, now)
+        update_sessions(tx, changed)
+        interims |= insert_sessions(tx, roll.made, owners.grants)
+        _add_usage(tx, roll.usage, self._zones.of(tx, zones, [one.service_id for one in roll.usage]))
+        _request_enforcement(tx, changed, roll.made, owners.grants, now)
         return interims
 
 
@@ -211,7 +211,7 @@ def _runs(records: Sequence[Record]) -> Iterator[tuple[int, Sequence[Record]]]:
         yield begin, records[begin:]
 
 
-def _add_usage(conn: Connection, usage: Sequence[Usage], zones: Mapping[int, str]) -> None:
+def _add_usage(tx: Transaction, usage: Sequence[Usage], zones: Mapping[int, str]) -> None:
     days: dict[tuple[int, int], list[int]] = {}
     for used in usage:
         day = used.service_id, local_day(used.at, zones[used.service_id])
@@ -227,11 +227,11 @@ def _add_usage(conn: Connection, usage: Sequence[Usage], zones: Mapping[int, str
         "down": [down for _, (_, down, _) in rows],
         "seconds": [seconds for _, (_, _, seconds) in rows],
     }
-    upsert(conn, usage_day, columns, add_up)
+    upsert(tx, usage_day, columns, add_up)
 
 
 def _request_enforcement(
-    conn: Connection, changed: Sequence[Session], made: Sequence[Session], grants: Mapping[int, Grant], now: int
+    tx: Transaction, changed: Sequence[Session], made: Sequence[Session], grants: Mapping[int, Grant], now: int
 ) -> None:
     """Have the sessions planned that were opened with something else than what their service is granted now."""
     wishes = []
@@ -242,7 +242,7 @@ def _request_enforcement(
             wishes.append((one, grant.version, *wish))
     if not wishes:
         return
-    number_sessions(conn, made)
+    number_sessions(tx, made)
     wishes.sort(key=_session_id)
     columns: dict[str, list[Any]] = {
         "session_id": [one.id for one, *_ in wishes],
@@ -255,8 +255,8 @@ def _request_enforcement(
         "tries": [0 for _ in wishes],
     }
     # A session that opens again may have a row of its first life.
-    upsert(conn, enforcement, columns, _newer_wish)
-    ring(conn, "ledgate_engine")
+    upsert(tx, enforcement, columns, _newer_wish)
+    ring(tx, "ledgate_engine")
 
 
 def _newer_wish(table: Table, names: tuple[str, ...], new: Any) -> Mapping[str, Any]:
@@ -300,7 +300,7 @@ def _own_before(_postgresql: bool) -> Update:
 _CLOSE_OWN_BEFORE: Final = Prepared(_own_before)
 
 
-def _close_all(conn: Connection, event: Record) -> None:
+def _close_all(tx: Transaction, event: Record) -> None:
     """Accounting-On or Off: the router's own sessions that began before have ended, at the last counted second."""
     own = {"of_source": event.source, "of_identifier": event.identifier, "before": event.event_at}
-    _CLOSE_OWN_BEFORE.run(conn, own)
+    tx.run(_CLOSE_OWN_BEFORE, own)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Table, case, select
+from sqlalchemy import Select, Table, case, select
 
 from aaa.domain.session import SECOND, Record
 from aaa.store import prepared
@@ -54,7 +54,7 @@ _KNOWN: Final = prepared.Prepared(_known)
 
 
 def note_contacts(
-    conn: Connection, news: Mapping[Router, int], records: Sequence[Record], interims: Mapping[bytes, int]
+    tx: prepared.Transaction, news: Mapping[Router, int], records: Sequence[Record], interims: Mapping[bytes, int]
 ) -> None:
     """Note that the routers were heard; one that was silent for longer than two intervals, as anew.
 
@@ -62,7 +62,7 @@ def note_contacts(
     """
     if not news:
         return
-    known = _KNOWN.run(conn, {"sources": prepared.many(conn, {source for source, _ in news})})
+    known = tx.run(_KNOWN, {"sources": prepared.many(tx, {source for source, _ in news})})
     rows: dict[Router, _Contact] = {}
     for one in records:
         if (one.source, one.identifier) in news:
@@ -76,7 +76,7 @@ def note_contacts(
     for (source, identifier), row in sorted(rows.items(), key=_router):
         for values, value in zip(columns.values(), (source, identifier, row.nas_id, row.since, row.last), strict=True):
             values.append(value)
-    prepared.upsert(conn, nas_contact, columns, _later)
+    prepared.upsert(tx, nas_contact, columns, _later)
 
 
 class _Contact:

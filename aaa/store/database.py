@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from aaa import clock
+from aaa.store.pipeline import Pipeline
+from aaa.store.prepared import Direct, Transaction
 
 _READ = "ledgate_read"
 
@@ -40,34 +43,34 @@ class Database:
             yield conn
 
     @contextmanager
-    def write_at_once(self) -> Iterator[Connection]:
-        """A write transaction of `dialect.Prepared` statements only. PostgreSQL gets them, from BEGIN to COMMIT, as a
-        pipeline (manual, section 34.5): only asking for rows waits, and failures may show as late as at the end.
-
-        The driver's own exceptions come through, none of SQLAlchemy's.
-        """
+    def write_prepared(self) -> Iterator[Transaction]:
+        """A write transaction of prepared statements only. On PostgreSQL they are a pipeline: a failure may show as
+        late as at the end, and it is psycopg's own exception."""
         if not self.is_postgresql:
             with self.write() as conn:
-                yield conn
+                yield Direct(conn)
             return
-        with self.engine.connect() as conn:
-            driver: Any = conn.connection.driver_connection
+        lent = self.engine.raw_connection()
+        try:
+            pipeline = lent.info.get(_PIPELINE)
+            if pipeline is None:
+                pipeline = lent.info[_PIPELINE] = Pipeline(cast(Any, lent.driver_connection))
+            moment = clock.monotonic()
+            plan_anew = moment - self._planned_at > _PLANNED
+            if plan_anew:
+                self._planned_at = moment
+            pipeline.begin(plan_anew)
             try:
-                driver.autocommit = True  # or the driver would wait for its own BEGIN
-                with driver.pipeline():
-                    moment = clock.monotonic()
-                    if moment - self._planned_at > _PLANNED:
-                        self._planned_at = moment
-                        driver.execute(_PLAN_ANEW)
-                    driver.execute(_BEGIN)
-                    yield conn
-                    driver.execute(_COMMIT)
-            finally:
-                if driver.closed:
-                    conn.invalidate()
-                else:
-                    driver.rollback()  # nothing, unless it failed
-                    driver.autocommit = False
+                yield pipeline
+                pipeline.commit()
+            except BaseException:
+                pipeline.rollback()
+                raise
+        except psycopg.OperationalError:
+            lent.invalidate()
+            raise
+        finally:
+            lent.close()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -95,9 +98,7 @@ _LINK = {
 }
 _PLANNED = 1.0
 """Seconds that plans are kept: of a table that was empty a moment ago, any plan seems good."""
-_PLAN_ANEW = "DISCARD PLANS"
-_BEGIN = "BEGIN"
-_COMMIT = "COMMIT"
+_PIPELINE = "ledgate_pipeline"
 _BUMP = text("UPDATE feed_counter SET value = value + 1")
 
 
@@ -106,6 +107,7 @@ _BUMP = text("UPDATE feed_counter SET value = value + 1")
 _LOOK_UPS = (
     "SET plan_cache_mode = force_generic_plan",
     "SET enable_seqscan = off",
+    "SET enable_bitmapscan = off",
     "SET enable_hashjoin = off",
     "SET enable_mergejoin = off",
     "SET jit = off",
@@ -139,6 +141,7 @@ def open_database(url: str, *, pool_size: int = 5, look_ups: bool = False) -> Da
             pool_size=pool_size,
             max_overflow=5,
             pool_pre_ping=not look_ups,
+            pool_reset_on_return=None if look_ups else "rollback",
             connect_args={name: value for name, value in _LINK.items() if name not in parsed.query},
         )
         if look_ups:

@@ -234,13 +234,10 @@ def among(conn: Connection, wanted: ColumnElement[Any], values: Iterable[int | s
     The array is read once, in a query of its own, and the planner takes it for short: it prefers an index.
     """
     if is_postgresql(conn):
-        given = select(array(literal(arrays.literal(values), Text()), wanted)).scalar_subquery()
-        return wanted == any_(cast(given, postgresql.ARRAY(wanted.type)))
+        array = postgresql.ARRAY(wanted.type)
+        given = select(cast(literal(arrays.literal(values), Text()), array)).scalar_subquery()
+        return wanted == any_(cast(given, array))
     return wanted.in_(list(values))
-
-
-def array(given: ColumnElement[str], like: ColumnElement[Any]) -> ColumnElement[Any]:
-    return cast(given, postgresql.ARRAY(like.type))
 
 
 def _copy_statement(table: str, columns: Sequence[str]) -> Any:

@@ -8,7 +8,7 @@ once, the second sees the first.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Select, select
 
 from aaa.domain import mac
 from aaa.domain.session import Peer, Record, device_of
@@ -79,9 +79,9 @@ class Zones:
     def __init__(self) -> None:
         self._visps: dict[int, int] = {}
 
-    def ask(self, conn: Connection) -> prepared.Answer:
+    def ask(self, tx: prepared.Transaction) -> prepared.Answer:
         """Ask for the VISPs' timezones, for `of`."""
-        return _ZONES.run(conn, {})
+        return tx.run(_ZONES, {})
 
     def know(self, visps: Iterable[tuple[int, int]]) -> None:
         """Services and their VISPs."""
@@ -89,17 +89,17 @@ class Zones:
             self._visps.clear()
         self._visps.update(visps)
 
-    def of(self, conn: Connection, asked: prepared.Answer, services: Iterable[int]) -> dict[int, str]:
+    def of(self, tx: prepared.Transaction, asked: prepared.Answer, services: Iterable[int]) -> dict[int, str]:
         """The timezones of these services, by id."""
         wanted = set(services)
-        unknown = wanted - self._visps.keys()
+        unknown = [one for one in wanted if one not in self._visps]
         if unknown:
-            self.know(_VISPS.run(conn, {"services": prepared.many(conn, unknown)}).fetchall())
+            self.know(tx.run(_VISPS, {"services": prepared.many(tx, unknown)}).fetchall())
         zones = dict(asked.fetchall())
         return {one: zones[self._visps[one]] for one in wanted}
 
 
-def find_owners(conn: Connection, records: Iterable[Record], by_name: set[bytes], zones: Zones) -> Owners:
+def find_owners(tx: prepared.Transaction, records: Iterable[Record], by_name: set[bytes], zones: Zones) -> Owners:
     """The services of records, locked: by Class, or by user name where there is none of ours and for `by_name`."""
     by_key: dict[bytes, Record] = {}
     for record in records:
@@ -113,14 +113,14 @@ def find_owners(conn: Connection, records: Iterable[Record], by_name: set[bytes]
             classed[key] = record.authorisation.service_id
         else:
             nameless[key] = record
-    named = _by_name(conn, nameless)
+    named = _by_name(tx, nameless)
     wanted = sorted({*classed.values(), *[found for found in named.values() if found is not None]})
     if not wanted:
         return Owners(dict.fromkeys(by_key), set(), {}, [])
-    listed = {"services": prepared.many(conn, wanted)}
-    locking = _LOCKED.run(conn, listed)
-    granting = _GRANTS.run(conn, listed)  # once they are locked, by a statement of its own
-    peering = _PEERS.run(conn, listed)
+    listed = {"services": prepared.many(tx, wanted)}
+    locking = tx.run(_LOCKED, listed)
+    granting = tx.run(_GRANTS, listed)  # once they are locked, by a statement of its own
+    peering = tx.run(_PEERS, listed)
     locked = locking.fetchall()
     usernames: dict[int, str] = {id: username for id, username, _ in locked}
     zones.know((id, visp_id) for id, _, visp_id in locked)
@@ -173,13 +173,13 @@ def _same_mac(sent: str, username: str) -> bool:
     return normal is not None and normal == mac.normalise(username)
 
 
-def _by_name(conn: Connection, records: Mapping[bytes, Record]) -> dict[bytes, int | None]:
+def _by_name(tx: prepared.Transaction, records: Mapping[bytes, Record]) -> dict[bytes, int | None]:
     if not records:
         return {}
     readings = {key: _readings(record.username) for key, record in records.items() if record.username}
     names = {name for choices in readings.values() for name, _ in choices}
     found: dict[str, list[tuple[int, str | None]]] = {}
-    for service_id, username, realm in _NAMED.run(conn, {"names": prepared.many(conn, names)}).fetchall():
+    for service_id, username, realm in tx.run(_NAMED, {"names": prepared.many(tx, names)}).fetchall():
         found.setdefault(username, []).append((service_id, realm))
     return {key: _choose(readings.get(key, []), found) for key in records}
 

@@ -5,73 +5,101 @@ Many rows are one statement: arrays on PostgreSQL, executemany on SQLite. They a
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, Text, any_, bindparam, column, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import UpdateBase
 
 from aaa.store import arrays
-from aaa.store.dialect import FeedMark, array, feed_mark, is_postgresql
+from aaa.store.dialect import FeedMark, feed_mark
 
 Columns = Mapping[str, Sequence[Any]]
 """Rows: the values of each column, all of the same number."""
 
 
 class Answer(Protocol):
-    """What a statement returned; on PostgreSQL, within `Database.write_at_once`, asking for it waits for it."""
+    """What a statement returned. On PostgreSQL asking for it waits, also for the statements before it."""
 
     def fetchall(self) -> Sequence[Any]:
         """All rows."""
 
 
+class Transaction(Protocol):
+    """A write transaction of `Prepared` statements only; see `Database.write_prepared`."""
+
+    @property
+    def postgresql(self) -> bool:
+        """Whether it is one of PostgreSQL, else of SQLite."""
+
+    def run(self, statement: "Prepared", params: dict[str, Any]) -> Answer:
+        """Execute with `params`, all that the statement leaves open."""
+
+
 Build = Callable[[bool], Select[Any] | UpdateBase]
 """Makes a statement; it is told whether that is for PostgreSQL."""
 
+_DOLLARS: Final = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+
 
 class Prepared:
-    """A statement that is compiled once and that PostgreSQL parses and plans once per connection.
+    """A statement that is compiled once and that PostgreSQL parses once per connection. Core's share of an execution
+    would cost more than the database's."""
 
-    On PostgreSQL the driver executes the text itself: Core's share of an execution costs more than the database's.
-    """
-
-    __slots__ = ("_build", "_core", "_given", "_text")
+    __slots__ = ("_build", "_compiled", "_core")
 
     def __init__(self, build: Build) -> None:
         self._build = build
         self._core: Select[Any] | UpdateBase | None = None
-        self._text: str | None = None
-        self._given: dict[str, Any] = {}
+        self._compiled: Compiled | None = None
 
-    def run(self, conn: Connection, params: dict[str, Any]) -> Answer:
-        """Execute with `params`, all that the statement leaves open."""
-        if not is_postgresql(conn):
-            return conn.execute(self._core_statement(), params)
-        if self._text is None:
-            self._compile(conn)
-        driver = conn.connection.driver_connection
-        assert driver is not None
-        answer: Answer = driver.execute(self._text, self._given | params, prepare=True)
-        return answer
-
-    def run_many(self, conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Execute once for each row; for SQLite only."""
-        conn.execute(self._core_statement(), rows)
-
-    def _core_statement(self) -> Select[Any] | UpdateBase:
+    def core(self) -> Select[Any] | UpdateBase:
+        """For SQLite."""
         if self._core is None:
             self._core = self._build(False)
         return self._core
 
-    def _compile(self, conn: Connection) -> None:
-        compiled: Any = self._build(True).compile(dialect=conn.dialect)
-        self._given = dict(compiled.params)
-        self._text = str(compiled)
+    def compiled(self) -> "Compiled":
+        """For PostgreSQL."""
+        if self._compiled is None:
+            made: Any = self._build(True).compile(dialect=_DOLLARS)
+            self._compiled = Compiled(str(made).encode(), tuple(made.positiontup), dict(made.params))
+        return self._compiled
 
 
-def insert(conn: Connection, table: Table, rows: Columns) -> None:
+class Compiled(NamedTuple):
+    """A statement's text, with `$1` and so on for its parameters; their names; and what those are that it knows."""
+
+    text: bytes
+    order: tuple[str, ...]
+    known: dict[str, Any]
+
+    def values(self, given: Mapping[str, Any]) -> list[bytes | None]:
+        """The parameters, in the database's text format."""
+        values = [given[name] if name in given else self.known[name] for name in self.order]
+        return [None if value is None else str(value).encode() for value in values]
+
+
+class Direct:
+    """The `Transaction` of SQLite."""
+
+    postgresql: Final = False
+
+    def __init__(self, conn: Connection) -> None:
+        self.conn = conn
+
+    def run(self, statement: Prepared, params: dict[str, Any]) -> Answer:
+        """As `Transaction.run`."""
+        return self.conn.execute(statement.core(), params)
+
+    def run_many(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Execute once for each row."""
+        self.conn.execute(statement.core(), rows)
+
+
+def insert(tx: Transaction, table: Table, rows: Columns) -> None:
     """Insert rows."""
-    _run_many(conn, _insert(table, tuple(rows)), rows)
+    _run_many(tx, _insert(table, tuple(rows)), rows)
 
 
 @cache
@@ -82,9 +110,9 @@ def _insert(table: Table, names: tuple[str, ...]) -> Prepared:
     return Prepared(build)
 
 
-def update(conn: Connection, table: Table, rows: Columns, *, mark: bool) -> None:
+def update(tx: Transaction, table: Table, rows: Columns, *, mark: bool) -> None:
     """Update many rows by `id`. Without `mark` the feed is not told of it."""
-    _run_many(conn, _update(table, tuple(rows), mark), rows)
+    _run_many(tx, _update(table, tuple(rows), mark), rows)
 
 
 @cache
@@ -104,9 +132,9 @@ Conflict = Callable[[Table, tuple[str, ...], Any], Mapping[str, Any]]
 their values (`excluded`)."""
 
 
-def upsert(conn: Connection, table: Table, rows: Columns, conflict: Conflict) -> None:
+def upsert(tx: Transaction, table: Table, rows: Columns, conflict: Conflict) -> None:
     """Insert rows, or change those that have the same primary key."""
-    _run_many(conn, _upsert(table, tuple(rows), conflict), rows)
+    _run_many(tx, _upsert(table, tuple(rows), conflict), rows)
 
 
 def add_up(table: Table, names: tuple[str, ...], new: Any) -> Mapping[str, Any]:
@@ -131,14 +159,14 @@ def _upsert(table: Table, names: tuple[str, ...], conflict: Conflict) -> Prepare
     return Prepared(build)
 
 
-def _run_many(conn: Connection, statement: Prepared, rows: Columns) -> None:
+def _run_many(tx: Transaction, statement: Prepared, rows: Columns) -> None:
     if not any(rows.values()):
         return
-    if is_postgresql(conn):
-        statement.run(conn, {f"new_{name}": arrays.literal(values) for name, values in rows.items()})
-    else:
+    if isinstance(tx, Direct):
         names = [f"new_{name}" for name in rows]
-        statement.run_many(conn, [dict(zip(names, row, strict=True)) for row in zip(*rows.values(), strict=True)])
+        tx.run_many(statement, [dict(zip(names, row, strict=True)) for row in zip(*rows.values(), strict=True)])
+    else:
+        tx.run(statement, {f"new_{name}": arrays.literal(values) for name, values in rows.items()})
 
 
 def _insert_from_arrays(table: Table, names: tuple[str, ...]) -> postgresql.Insert:
@@ -149,7 +177,7 @@ def _insert_from_arrays(table: Table, names: tuple[str, ...]) -> postgresql.Inse
 
 def _arrays(table: Table, names: tuple[str, ...]) -> Any:
     """Rows given as one array for each column: a statement of the same text for any number of them."""
-    given = [array(bindparam(f"new_{name}", type_=Text()), table.c[name]) for name in names]
+    given = [bindparam(f"new_{name}", type_=postgresql.ARRAY(table.c[name].type)) for name in names]
     columns = [column(name, table.c[name].type) for name in names]
     return func.unnest(*given).table_valued(*columns).render_derived()
 
@@ -158,22 +186,22 @@ def _given(table: Table, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: bindparam(f"new_{name}", type_=table.c[name].type) for name in names}
 
 
-def listed(wanted: ColumnElement[Any], name: str, postgresql: bool) -> ColumnElement[bool]:
+def listed(wanted: ColumnElement[Any], name: str, for_postgresql: bool) -> ColumnElement[bool]:
     """`wanted IN (…)` in a `Prepared` statement; its parameter `name` is what `many` makes of the values."""
-    if not postgresql:
+    if not for_postgresql:
         return wanted.in_(bindparam(name, expanding=True))
-    return wanted == any_(array(bindparam(name, type_=Text()), wanted))
+    return wanted == any_(bindparam(name, type_=postgresql.ARRAY(wanted.type)))
 
 
-def many(conn: Connection, values: Iterable[int | str | bytes]) -> Any:
+def many(tx: Transaction, values: Iterable[int | str | bytes]) -> Any:
     """Values for `listed`."""
-    return arrays.literal(values) if is_postgresql(conn) else list(values)
+    return arrays.literal(values) if tx.postgresql else list(values)
 
 
-def ring(conn: Connection, channel: str) -> None:
+def ring(tx: Transaction, channel: str) -> None:
     """As `dialect.notify`."""
-    if is_postgresql(conn):
-        _RING.run(conn, {"channel": channel})
+    if tx.postgresql:
+        tx.run(_RING, {"channel": channel})
 
 
 _RING = Prepared(lambda _: select(func.pg_notify(bindparam("channel", type_=Text()), "")))

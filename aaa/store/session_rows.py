@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, or_, select
+from sqlalchemy import Select, bindparam, or_, select
 
 from aaa.domain.session import SECOND, Session, device_of
 from aaa.store import prepared, record
@@ -49,12 +49,14 @@ def _of_keys(postgresql: bool) -> Select[Any]:
 _OF_KEYS: Final = prepared.Prepared(_of_keys)
 
 
-def read_sessions(conn: Connection, keys: Iterable[bytes], oldest: int) -> tuple[list[Session], dict[bytes, int]]:
+def read_sessions(
+    tx: prepared.Transaction, keys: Iterable[bytes], oldest: int
+) -> tuple[list[Session], dict[bytes, int]]:
     """Lock and read the sessions with these keys that are open or began at `oldest` or later; also the seconds between
     their interim records, by key."""
     sessions = []
     interims = {}
-    found = _OF_KEYS.run(conn, {"keys": prepared.many(conn, keys), "oldest": oldest}).fetchall()
+    found = tx.run(_OF_KEYS, {"keys": prepared.many(tx, keys), "oldest": oldest}).fetchall()
     for id, key, service_id, calling, *rest, interim in found:
         sessions.append(Session(id, key, service_id, device_of(calling), *rest))
         interims[key] = interim
@@ -67,7 +69,7 @@ _COUNTS_OF: Final = attrgetter(*_COUNTS)  # closed_at follows the last counted s
 _WHOLE_OF: Final = attrgetter(*_WHOLE)
 
 
-def update_sessions(conn: Connection, changed: Sequence[Session]) -> None:
+def update_sessions(tx: prepared.Transaction, changed: Sequence[Session]) -> None:
     """Store what changed. Only openings and closings touch an index, and only they are told to the feed."""
     counted = [_COUNTS_OF(one) for one in changed if not one.moved and not one.readdressed]
     readdressed = [_WHOLE_OF(one) for one in changed if not one.moved and one.readdressed]
@@ -81,7 +83,7 @@ def update_sessions(conn: Connection, changed: Sequence[Session]) -> None:
         (_WHOLE, opened, True),
     ):
         if rows:
-            prepared.update(conn, session, _columns(names, rows), mark=mark)
+            prepared.update(tx, session, _columns(names, rows), mark=mark)
 
 
 class Applied(NamedTuple):
@@ -128,26 +130,26 @@ _MADE: Final = attrgetter(*_OF_SESSION)
 _NEW: Final = (*_OF_RECORD, *_OF_SESSION, *Applied._fields, "interim")
 
 
-def insert_sessions(conn: Connection, made: Iterable[Session], grants: Mapping[int, Grant]) -> dict[bytes, int]:
+def insert_sessions(tx: prepared.Transaction, made: Iterable[Session], grants: Mapping[int, Grant]) -> dict[bytes, int]:
     """Store new sessions; returns the seconds between their interim records, by key."""
     new = [(one, _applied(one, grants)) for one in sorted(made, key=_key)]
     if not new:
         return {}
-    known = _interims(conn, {applied.applied_profile for _, applied in new})
+    known = _interims(tx, {applied.applied_profile for _, applied in new})
     interims = {}
     rows = []
     for one, applied in new:
         interims[one.key] = interim = known.get(applied.applied_profile, DEFAULT_INTERIM)
         rows.append((*_FIRST(one.first), *_MADE(one), *applied, interim))
-    prepared.insert(conn, session, _columns(_NEW, rows))
+    prepared.insert(tx, session, _columns(_NEW, rows))
     return interims
 
 
-def number_sessions(conn: Connection, made: Iterable[Session]) -> None:
+def number_sessions(tx: prepared.Transaction, made: Iterable[Session]) -> None:
     """Learn the ids of new sessions that are open: a key has one such at most."""
     unnumbered = {one.key: one for one in made if one.closed_by is None}
     if unnumbered:
-        for id, key in _IDS.run(conn, {"keys": prepared.many(conn, unnumbered)}).fetchall():
+        for id, key in tx.run(_IDS, {"keys": prepared.many(tx, unnumbered)}).fetchall():
             unnumbered[key].id = id
 
 
@@ -189,11 +191,11 @@ _PROFILES: Final = prepared.Prepared(_profiles)
 _known_interims: Final[dict[int, int]] = {}  # profiles are named by what they hold: what is known stays true
 
 
-def _interims(conn: Connection, profiles: set[int | None]) -> dict[int | None, int]:
+def _interims(tx: prepared.Transaction, profiles: set[int | None]) -> dict[int | None, int]:
     """Acct-Interim-Interval of profiles, by id."""
     unknown = [one for one in profiles if one is not None and one not in _known_interims]
     if unknown:
-        for id, attributes in _PROFILES.run(conn, {"ids": prepared.many(conn, unknown)}).fetchall():
+        for id, attributes in tx.run(_PROFILES, {"ids": prepared.many(tx, unknown)}).fetchall():
             told = dict(record.profile_from_json(attributes)).get(_INTERIM_ATTRIBUTE)
             _known_interims[id] = told if isinstance(told, int) and told > 0 else DEFAULT_INTERIM
     return {one: _known_interims[one] for one in profiles if one in _known_interims}

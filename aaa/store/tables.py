@@ -301,7 +301,7 @@ session = Table(
         postgresql_where=text("closed_by IS NULL"),
         sqlite_where=text("closed_by IS NULL"),
     ),
-    postgresql_with={"fillfactor": 70},  # room beside a row for its next interim: such an update touches no index
+    postgresql_with={"fillfactor": 50},  # room beside a row for its next interim: such an update touches no index
 )
 
 usage_day = Table(
@@ -312,6 +312,7 @@ usage_day = Table(
     Column("up", BigInteger, nullable=False),
     Column("down", BigInteger, nullable=False),
     Column("seconds", BigInteger, nullable=False),
+    postgresql_with={"fillfactor": 60},
 )
 
 enforcement = Table(
