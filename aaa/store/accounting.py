@@ -30,6 +30,7 @@ from aaa.store import dialect, record
 from aaa.store.contacts import Contacts, note_contacts
 from aaa.store.database import Database
 from aaa.store.ownership import Grant, Zones, find_owners
+from aaa.store.pipeline import Meanwhile
 from aaa.store.prepared import Prepared, Transaction, add_up, ring, upsert
 from aaa.store.session_rows import insert_sessions, number_sessions, read_sessions, update_sessions
 from aaa.store.tables import enforcement, session, usage_day
@@ -80,8 +81,10 @@ class BatchResult(NamedTuple):
 class Accounting:
     """The database as one process stores records in it, with what that remembers from batch to batch."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, meanwhile: Meanwhile | None = None) -> None:
+        """`meanwhile` is called while the database works; it must not raise."""
         self._db = db
+        self._meanwhile = meanwhile
         self._zones = Zones()
         self._contacts = Contacts()
 
@@ -130,7 +133,7 @@ class Accounting:
         races = 0
         while True:
             try:
-                with self._db.write_prepared() as tx:
+                with self._db.write_prepared(self._meanwhile) as tx:
                     if records[0].status == ON or records[0].status == OFF:
                         _close_all(tx, records[0])
                         note_contacts(tx, news, records, {})

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from aaa import clock
-from aaa.store.pipeline import Pipeline
+from aaa.store.pipeline import Meanwhile, Pipeline
 from aaa.store.prepared import Direct, Transaction
 
 _READ = "ledgate_read"
@@ -43,9 +43,9 @@ class Database:
             yield conn
 
     @contextmanager
-    def write_prepared(self) -> Iterator[Transaction]:
+    def write_prepared(self, meanwhile: Meanwhile | None = None) -> Iterator[Transaction]:
         """A write transaction of prepared statements only. On PostgreSQL they are a pipeline: a failure may show as
-        late as at the end, and it is psycopg's own exception."""
+        late as at the end, and it is psycopg's own exception. While they are waited for, `meanwhile` is called."""
         if not self.is_postgresql:
             with self.write() as conn:
                 yield Direct(conn)
@@ -59,7 +59,7 @@ class Database:
             plan_anew = moment - self._planned_at > _PLANNED
             if plan_anew:
                 self._planned_at = moment
-            pipeline.begin(plan_anew)
+            pipeline.begin(plan_anew, meanwhile)
             try:
                 yield pipeline
                 pipeline.commit()

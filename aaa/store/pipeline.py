@@ -3,6 +3,7 @@ way, however many statements it has. The driver's own pipeline sends each by its
 
 import select
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 import psycopg
@@ -12,6 +13,8 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn
 
 from aaa.store.prepared import Prepared
+
+Meanwhile = Callable[[], None]
 
 _TUPLES_OK: Final = int(ExecStatus.TUPLES_OK)
 _COMMAND_OK: Final = int(ExecStatus.COMMAND_OK)
@@ -49,13 +52,16 @@ class Pipeline:
         self._coming: dict[Prepared, bytes] = {}
         self._named = 0
         self._syncs = 0
+        self._meanwhile: Meanwhile | None = None
         # What comes next: the rows of a statement, word that it is prepared, or nothing of interest.
         self._awaited: deque[Rows | Prepared | None] = deque()
         self._poll = select.poll()
         self._socket = self._pg.socket
 
-    def begin(self, plan_anew: bool) -> None:
-        """Begin a transaction; with `plan_anew`, forget how statements were planned."""
+    def begin(self, plan_anew: bool, meanwhile: Meanwhile | None = None) -> None:
+        """Begin a transaction; with `plan_anew`, forget how statements were planned. `meanwhile` is called whenever
+        the database is waited for; it must not raise."""
+        self._meanwhile = meanwhile
         self._pg.enter_pipeline_mode()
         if plan_anew:
             self._command(b"DISCARD PLANS")
@@ -146,6 +152,8 @@ class Pipeline:
         if pg.flush():
             self._send()
         while pg.is_busy():
+            if self._meanwhile is not None:
+                self._meanwhile()
             self._wait(select.POLLIN)
             pg.consume_input()
         return pg.get_result()
