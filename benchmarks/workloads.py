@@ -19,6 +19,8 @@ SQL: Final = "freeradius-sql"
 # default size holds.
 SEVERAL: Final = (8, 16)
 ONE: Final = (1, 64)
+# All sessions of a network coming back at once, as after an outage.
+BURST: Final = (8, 32)
 # Records prepared per second of accounting runs, above what any side is expected to take.
 ACCOUNTING_RATE: Final = 45_000
 
@@ -106,7 +108,7 @@ def latency(bench: Bench, sides: Sequence[Side], rate: float) -> None:
 def accounting(bench: Bench, sides: Sequence[Side]) -> None:
     """Durable accounting records per second. Every session is new to the side it is sent to."""
     program = bench.program()
-    loads = (SEVERAL, ONE)
+    loads = (SEVERAL, ONE, BURST)
     total = int((len(loads) * bench.runs + 1) * bench.seconds * ACCOUNTING_RATE)
     files = {side.name: bench.work / f"accounting-{side.name}" for side in sides}
     for side in sides:

@@ -178,7 +178,10 @@ class Later:
 
     def reply(self, data: bytes) -> None:
         """Send it now. Raises OSError."""
-        self._bound.sendmsg((data,), self._ancillary, 0, self._source)
+        if self._ancillary:
+            self._bound.sendmsg((data,), self._ancillary, 0, self._source)
+        else:
+            self._bound.sendto(data, self._source)
 
 
 class _Memory:
