@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -51,10 +50,10 @@ class Database:
                 yield Direct(conn)
             return
         lent = self.engine.raw_connection()
+        pipeline: Pipeline | None = lent.info.get(_PIPELINE)
+        if pipeline is None:
+            pipeline = lent.info[_PIPELINE] = Pipeline(cast(Any, lent.driver_connection))
         try:
-            pipeline = lent.info.get(_PIPELINE)
-            if pipeline is None:
-                pipeline = lent.info[_PIPELINE] = Pipeline(cast(Any, lent.driver_connection))
             moment = clock.monotonic()
             plan_anew = moment - self._planned_at > _PLANNED
             if plan_anew:
@@ -66,10 +65,9 @@ class Database:
             except BaseException:
                 pipeline.rollback()
                 raise
-        except psycopg.OperationalError:
-            lent.invalidate()
-            raise
         finally:
+            if not pipeline.idle:
+                lent.invalidate()
             lent.close()
 
     @contextmanager

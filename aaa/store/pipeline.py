@@ -9,7 +9,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus
+from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGconn
 
 from aaa.store.prepared import Prepared
@@ -19,6 +19,8 @@ Meanwhile = Callable[[], None]
 _TUPLES_OK: Final = int(ExecStatus.TUPLES_OK)
 _COMMAND_OK: Final = int(ExecStatus.COMMAND_OK)
 _PIPELINE_SYNC: Final = int(ExecStatus.PIPELINE_SYNC)
+_IDLE: Final = int(TransactionStatus.IDLE)
+_PIPELINE_OFF: Final = int(PipelineStatus.OFF)
 _BINARY: Final = 1
 
 
@@ -57,6 +59,11 @@ class Pipeline:
         self._awaited: deque[Rows | Prepared | None] = deque()
         self._poll = select.poll()
         self._socket = self._pg.socket
+
+    @property
+    def idle(self) -> bool:
+        """Whether the connection is good for another transaction."""
+        return self._pg.transaction_status == _IDLE and self._pg.pipeline_status == _PIPELINE_OFF
 
     def begin(self, plan_anew: bool, meanwhile: Meanwhile | None = None) -> None:
         """Begin a transaction; with `plan_anew`, forget how statements were planned. `meanwhile` is called whenever
