@@ -39,8 +39,9 @@ bench: compile ## Measure against FreeRADIUS, compiled (minutes; B=login|account
 
 compile: ## Compile the hot modules in place with mypyc (optional; `make clean` undoes it)
 	@tools/setup compile
+	@find aaa -name '*.so' -delete
 	@LEDGATE_COMPILE=1 $(PY) setup.py --quiet build_ext --inplace
-	@find aaa -name '*.so' | sort
+	@find aaa -name '*.so' -exec touch {} + -print  # a build keeps what it need not build again, old as it is
 
 lock: ## Renew the lock files from pyproject.toml
 	@tools/setup check

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from aaa.radius import packet
 from benchmarks import freeradius, million, server, workloads
 from benchmarks.measure import Side
 from benchmarks.workloads import FILES, OURS, SQL, Bench
@@ -38,6 +39,7 @@ def main(context: click.Context, runs: int, seconds: float, users: int, sides: t
     """Measure Ledgate beside FreeRADIUS (`files`, and `sql` with PostgreSQL). Without a command: everything."""
     # Ended by a signal or not, servers and directories must go.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    click.echo(f"Ledgate's hot modules are {'compiled' if str(packet.__file__).endswith('.so') else 'not compiled'}")
     work = context.with_resource(tempfile.TemporaryDirectory(prefix="lgbench-", dir="/var/tmp"))
     context.obj = Bench(runs, seconds, users, Path(work), results), sides or tuple(SIDES)
     if context.invoked_subcommand is None:
