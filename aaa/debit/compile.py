@@ -1,8 +1,8 @@
-"""The compiler: a policy, a service and a standing become the timeline of verdicts (R2, R3, R7.8). Pure.
+"""The compiler: a policy, a service and a standing become the timeline of verdicts (R2, R3, R4, R7.8). Pure.
 
 Each rule of `_RULES` says in which windows it would hold and why, whatever the other rules say; one sweep over the
 windows' edges then takes, at every instant, the strongest that holds (R3.4). Windows and figures come from the facts
-alone, never from `now`, so a later compile of the same facts says the same.
+alone; from `now` only which of them reach into the timeline. So a later compile of the same facts says the same.
 """
 
 from collections.abc import Callable
@@ -38,6 +38,8 @@ class Window(NamedTuple):
     start: int
     end: int
     reason: Reason
+    kind: str = ""
+    """Which of its cause's actions a FinishRule takes (R3.1): the reason of a suspension."""
 
 
 def compile(policy: Policy, service: Service, standing: Standing, now: int) -> Compiled:
@@ -45,12 +47,31 @@ def compile(policy: Policy, service: Service, standing: Standing, now: int) -> C
 
     `policy` is that of the service's params (`resolve_policy`), `standing` that of its account.
     """
-    windows = [window for rule in _RULES for window in rule(policy, service, standing)]
-    timeline = _sweep(policy, service, windows, now, now + HORIZON)
+    horizon = now + HORIZON
+    windows = [window for rule in _RULES for window in rule(policy, service, standing, now, horizon)]
+    timeline = _sweep(policy, service, windows, now, horizon)
     return Compiled(timeline, policy.simultaneous_use)
 
 
-def _debit(policy: Policy, service: Service, standing: Standing) -> list[Window]:
+def _suspended(policy: Policy, service: Service, standing: Standing, now: int, horizon: int) -> list[Window]:
+    """Manual suspensions, whatever is owed or paid (R4.4). Of several that hold the one that began first decides."""
+    scope = str(Scope(Level.USER, service.username))
+    windows: list[Window] = []
+    for one in service.suspensions:
+        for start, end in one.windows(service.timezone, now, horizon):
+            figures: Figures = (
+                ("reason", one.reason),
+                ("from_at", start),
+                ("to_at", end),
+                ("repeat", one.repeat.value),
+            )
+            reason = Reason(Cause.SUSPENDED, figures, scope)
+            opens = _ALWAYS if start is None else start
+            windows.append(Window(opens, _FOREVER if end is None else end, reason, one.reason))
+    return sorted(windows, key=lambda window: window.start)
+
+
+def _debit(policy: Policy, service: Service, standing: Standing, now: int, horizon: int) -> list[Window]:
     """DebitControl. Once the debt has reached `max_debt` it blocks for as long as the facts stay as they are, so the
     deadline of `max_delay` adds nothing and is not given: the reason does not change when it passes.
     """
@@ -87,7 +108,7 @@ def _clock_start(control: DebitControl, standing: Standing) -> int | None:
     return max(standing.last_payment_at, standing.debt_since)  # R2.5
 
 
-def _expire(policy: Policy, service: Service, standing: Standing) -> list[Window]:
+def _expire(policy: Policy, service: Service, standing: Standing, now: int, horizon: int) -> list[Window]:
     """The service's own end."""
     if service.active_to is None:
         return []
@@ -96,10 +117,11 @@ def _expire(policy: Policy, service: Service, standing: Standing) -> list[Window
     return [Window(service.active_to, _FOREVER, reason)]
 
 
-Rule = Callable[[Policy, Service, Standing], list[Window]]
+Rule = Callable[[Policy, Service, Standing, int, int], list[Window]]
+"""The windows in which a rule holds, at least those that reach into `[now, horizon)`, the strongest first."""
 
 # Strongest first (R3.4).
-_RULES: Final[tuple[Rule, ...]] = (_debit, _expire)
+_RULES: Final[tuple[Rule, ...]] = (_suspended, _debit, _expire)
 
 
 def _sweep(policy: Policy, service: Service, windows: list[Window], now: int, horizon: int) -> Timeline:
@@ -110,12 +132,11 @@ def _sweep(policy: Policy, service: Service, windows: list[Window], now: int, ho
     starts = sorted(edges)
     steps: list[Segment] = []
     for start, end in zip(starts, (*starts[1:], horizon), strict=True):
-        reason = None
+        reason, grant = None, policy.allow
         for window in windows:
             if window.start <= start < window.end:
-                reason = window.reason
+                reason, grant = window.reason, policy.grant(window.reason.cause, window.kind)
                 break
-        grant = policy.grant(reason.cause if reason else None)
         steps.append(Segment(start, end, grant.verdict, grant.profile_with(service.static_ip), reason))
     timeline = build(steps)
     if len(timeline.segments) > MOST_SEGMENTS:

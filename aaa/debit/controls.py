@@ -17,6 +17,7 @@ from aaa.debit.reply import (
     attributes_json,
     under,
 )
+from aaa.domain.suspension import REASONS
 from aaa.domain.timeline import AttributeValue, Cause, Profile, profile
 
 Anchor = Literal["last_payment", "oldest_unpaid"]
@@ -27,6 +28,9 @@ MOST_SESSION_TIMEOUT: Final = 2**32 - 1
 
 FINISH_CAUSES: Final = (Cause.DEBIT, Cause.EXPIRE, Cause.SUSPENDED, Cause.TRAFFIC, Cause.TIME)
 """The causes that a FinishRule has actions for (R3.1)."""
+
+OTHER_REASONS: Final = "*"
+"""Stands for the reasons of suspension that have no action of their own (R3.1)."""
 
 WALLED_GARDEN: Final = "walled-garden"
 WALLED_GARDEN_JSON: Final[dict[str, object]] = {
@@ -108,17 +112,30 @@ _ATTRIBUTE_OF: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class FinishRule:
-    """What a blocked service gets, by cause; a cause without an action is denied (R3.2)."""
+    """What a blocked service gets, by cause; a cause without an action is denied (R3.2).
+
+    `suspended` has the reasons of suspension with an action of their own; the others get that of the cause (R3.1).
+    """
 
     name: str
     actions: Mapping[Cause, Action]
+    suspended: Mapping[str, Action]
 
-    def action(self, cause: Cause) -> Action:
+    def action(self, cause: Cause, reason: str = "") -> Action:
+        """What a cause gets; `reason` is that of a suspension."""
+        if cause is Cause.SUSPENDED and reason in self.suspended:
+            return self.suspended[reason]
         return self.actions.get(cause, DENY)
 
     def to_json(self) -> dict[str, object]:
         """The value as stored: all but the name."""
-        return {cause.value: _action_json(action) for cause, action in self.actions.items()}
+        stored = {cause.value: _action_json(action) for cause, action in self.actions.items()}
+        if self.suspended:
+            by_reason = {reason: _action_json(action) for reason, action in self.suspended.items()}
+            if Cause.SUSPENDED in self.actions:
+                by_reason[OTHER_REASONS] = stored[Cause.SUSPENDED.value]
+            stored[Cause.SUSPENDED.value] = by_reason
+        return stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,19 +167,28 @@ def debit_control(name: str, value: object, path: str = "") -> DebitControl:
 
 
 def finish_rule(name: str, value: object, check_attribute: AttributeCheck, path: str = "") -> FinishRule:
-    """A FinishRule from its JSON form: an action per cause, null or absent for none. Raises BadControl."""
-    fields = _object(value, path, [cause.value for cause in FINISH_CAUSES])
+    """A FinishRule from its JSON form: an action per cause, null or absent for none. `suspended` may have an action per
+    reason instead: `{"non_payer": …, "*": …}`. Raises BadControl.
+    """
+    fields = dict(_object(value, path, [cause.value for cause in FINISH_CAUSES]))
+    suspended: dict[str, Action] = {}
+    given = fields.get(Cause.SUSPENDED.value)
     try:
-        return FinishRule(
-            name,
-            {
-                Cause(cause): _action(action, under(path, cause), check_attribute)
-                for cause, action in fields.items()
-                if action is not None
-            },
-        )
+        if isinstance(given, Mapping) and given and list(given) != ["restrict"]:
+            where = under(path, Cause.SUSPENDED.value)
+            suspended = _actions(_object(given, where, (*REASONS, OTHER_REASONS)), where, check_attribute)
+            del fields[Cause.SUSPENDED.value]
+        others = suspended.pop(OTHER_REASONS, None)
+        actions = {Cause(cause): action for cause, action in _actions(fields, path, check_attribute).items()}
     except BadValue as error:
         raise BadControl(error.path, error.message) from None
+    if others is not None:
+        actions[Cause.SUSPENDED] = others
+    return FinishRule(name, actions, suspended)
+
+
+def _actions(fields: Mapping[str, object], path: str, check: AttributeCheck) -> dict[str, Action]:
+    return {key: _action(action, under(path, key), check) for key, action in fields.items() if action is not None}
 
 
 def _action(value: object, path: str, check: AttributeCheck) -> Action:

@@ -93,13 +93,16 @@ def explain(username: str, timeline: Timeline, at: int, history: Iterable[tuple[
 def why(reason: Reason) -> str:
     """A reason in words, for people and logs.
 
-    `debt 812,000 IRR has reached the limit of 800,000 IRR (Home-Users, server)`
+    `debt 812,000 IRR has reached the limit of 800,000 IRR (Home-Users, server)`, `an operator suspended it, profile3
+    from 2026-07-01T00:00:00Z (user:ali)`
     """
     figures = dict(reason.figures)
     if reason.cause is Cause.DEBIT:
         return f"{_debit(figures)} ({figures['control']}, {reason.scope})"
     if reason.cause is Cause.EXPIRE:
         return f"the service ran until {_spell('active_to_at', figures['active_to_at'])} ({reason.scope})"
+    if reason.cause is Cause.SUSPENDED:
+        return f"an operator suspended it, {_suspended(figures)} ({reason.scope})"
     listed = ", ".join(f"{_label(name)} {_spell(name, value)}" for name, value in reason.figures)
     return f"{reason.cause.value}{': ' if listed else ''}{listed} ({reason.scope})"
 
@@ -179,6 +182,14 @@ def _debit(figures: Mapping[str, Figure]) -> str:
     delay = f"{days} days" if not seconds else f"{_number(figures['max_delay'])} s"
     start, deadline = (_spell(name, figures[name]) for name in ("clock_start_at", "deadline_at"))
     return f"debt {debt} has stood past its deadline {deadline}, {delay} after {start}{promised}"
+
+
+def _suspended(figures: Mapping[str, Figure]) -> str:
+    told = str(figures["reason"])
+    for word in ("from", "to"):
+        if figures[f"{word}_at"] is not None:
+            told += f" {word} {_spell(f'{word}_at', figures[f'{word}_at'])}"
+    return told if figures["repeat"] == "none" else f"{told}, {figures['repeat']}"
 
 
 def _number(value: Figure) -> int:

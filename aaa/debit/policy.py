@@ -56,18 +56,23 @@ class Policy:
     """Everything that decides access apart from the service itself, its account's standing and the time.
 
     `debit` is the DebitControl in force and `debit_scope` where it was set; `blocked` has a grant for every cause that
-    a FinishRule can name. `simultaneous_use` 0 is no limit.
+    a FinishRule can name, and `suspended` those for suspensions of single reasons. `simultaneous_use` 0 is no limit.
     """
 
     debit: DebitControl | None
     debit_scope: str
     allow: Grant
     blocked: Mapping[Cause, Grant]
+    suspended: Mapping[str, Grant]
     simultaneous_use: int
 
-    def grant(self, cause: Cause | None) -> Grant:
-        """What a service gets for a cause; None: no cause holds."""
-        return self.allow if cause is None else self.blocked.get(cause, REFUSED)
+    def grant(self, cause: Cause | None, kind: str = "") -> Grant:
+        """What a service gets for a cause; None: no cause holds. `kind` is the reason of a suspension."""
+        if cause is None:
+            return self.allow
+        if cause is Cause.SUSPENDED and kind in self.suspended:
+            return self.suspended[kind]
+        return self.blocked.get(cause, REFUSED)
 
 
 def resolve_policy(
@@ -96,6 +101,7 @@ def resolve_policy(
         str(effective[DEBIT_CONTROL].scope) if debit is not None else "",
         _granted(Verdict.ALLOW, reply),
         {cause: _finish(rule.action(cause) if rule else DENY, reply) for cause in FINISH_CAUSES},
+        {reason: _finish(action, reply) for reason, action in rule.suspended.items()} if rule else {},
         limit.value if limit else 0,
     )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any
 
+from aaa.domain.suspension import Suspension
 from aaa.domain.timeline import AttributeValue
 
 
@@ -54,7 +55,8 @@ class Param:
 @dataclass(frozen=True, slots=True)
 class Service:
     """One login on one plan. `static_ip` is a Framed-IP-Address, `mac` the caller-id lock (normalised, see
-    `aaa.domain.mac`), `active_to` the instant the service ends (UTC microseconds; None: no end).
+    `aaa.domain.mac`), `active_to` the instant the service ends (UTC microseconds; None: no end), `suspensions` those
+    that nobody lifted.
     """
 
     id: int
@@ -69,3 +71,4 @@ class Service:
     mac: str | None = None
     mac_auth: bool = False
     active_to: int | None = None
+    suspensions: tuple[Suspension, ...] = ()

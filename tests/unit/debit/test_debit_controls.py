@@ -89,6 +89,27 @@ def test_r3_1_a_rule_comes_back_from_its_json() -> None:
     assert finish_rule("garden", found.to_json(), check_attribute) == found
 
 
+def test_r3_1_suspended_may_have_an_action_for_each_reason() -> None:
+    garden = {"restrict": {"address_list": "pay"}}
+    value = {"suspended": {"non_payer": garden, "profile9": "deny", "profile1": None, "*": {"restrict": {"pool": "s"}}}}
+    found = finish_rule("garden", value, check_attribute)
+    assert found.action(Cause.SUSPENDED, "non_payer") == Restrict(address_list="pay")
+    assert found.action(Cause.SUSPENDED, "profile9") == DENY
+    assert found.action(Cause.SUSPENDED, "profile1") == found.action(Cause.SUSPENDED, "not_set") == Restrict("s")
+    assert found.action(Cause.DEBIT, "non_payer") == DENY
+    assert found.to_json() == {
+        "suspended": {"non_payer": garden, "profile9": "deny", "*": {"restrict": {"pool": "s"}}},
+    }
+    assert finish_rule("garden", found.to_json(), check_attribute) == found
+
+
+def test_r3_2_a_reason_of_suspension_without_an_action_is_denied() -> None:
+    value = {"suspended": {"non_payer": {"restrict": {"address_list": "pay"}}}}
+    found = finish_rule("garden", value, check_attribute)
+    assert found.action(Cause.SUSPENDED, "not_set") == DENY
+    assert found.to_json() == value
+
+
 def test_r3_2_no_action_for_the_cause_denies() -> None:
     found = finish_rule("empty", {}, check_attribute)
     assert [found.action(cause) for cause in FINISH_CAUSES] == [DENY] * 5
@@ -130,6 +151,16 @@ def test_r3_1_with_a_pool_and_an_address_the_address_is_sent() -> None:
         ("deny", "finish_rules[1]", "must be an object"),
         ({"overdue": "deny"}, "finish_rules[1].overdue", "unknown key"),
         ({"login-time": "deny"}, "finish_rules[1].login-time", "unknown key"),
+        ({"suspended": {}}, "finish_rules[1].suspended", 'must be "deny" or'),
+        (
+            {"suspended": {"lazy": "deny"}},
+            "finish_rules[1].suspended.lazy",
+            "unknown key; known are not_set, non_payer",
+        ),
+        ({"suspended": {"profile1": "no"}}, "finish_rules[1].suspended.profile1", 'must be "deny" or'),
+        ({"suspended": {"*": {"restrict": {}}}}, "finish_rules[1].suspended.*.restrict", "restricts nothing"),
+        ({"suspended": {"restrict": {"pool": "a"}, "*": "deny"}}, "finish_rules[1].suspended.restrict", "unknown key"),
+        ({"debit": {"non_payer": "deny"}}, "finish_rules[1].debit", 'must be "deny" or'),
         ({"debit": "reject"}, "finish_rules[1].debit", 'must be "deny" or'),
         ({"debit": {"deny": 1}}, "finish_rules[1].debit", 'must be "deny" or'),
         ({"debit": {"restrict": {}}}, "finish_rules[1].debit.restrict", "restricts nothing"),
