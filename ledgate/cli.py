@@ -2,19 +2,15 @@
 
 import json
 import logging
-import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date, datetime
-from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from aaa import clock
 from aaa.commands.jobs import pending
@@ -23,78 +19,21 @@ from aaa.domain.instant import iso
 from aaa.domain.money import format_amount
 from aaa.domain.standing import Standing
 from aaa.radius.routers import clients_of
-from aaa.store import seal
-from aaa.store.database import BadDatabaseUrl, Database, open_database
-from aaa.store.queries import NotFound, find_service, nas_rows, open_sessions
+from aaa.store.database import open_database
+from aaa.store.queries import find_service, nas_rows, open_sessions
 from aaa.store.replica import Replica
 from aaa.store.timelines import read_history, read_timeline
 from billing import commands as billing
 from ledgate import config, demo, load, migrate, radtest, supervisor
 from ledgate.config import Settings
-from ledgate.lab.client import METHODS, Method, NoAnswer
+from ledgate.lab.client import METHODS, Method
 from ledgate.load.fields import parse_instant
 from ledgate.role import ROLES, log_to_stderr
-
-BAD_INPUT = 2
-
-
-def refuse(message: str) -> NoReturn:
-    """End with one line on standard error and exit status 2."""
-    click.echo(f"ledgate: {message}", err=True)
-    raise SystemExit(BAD_INPUT)
+from ledgate.suspend import suspend_command, suspensions_command, unsuspend_command
+from ledgate.terminal import OneLine, actor, as_json, database, faults_in_one_line, keys, refuse, settings, show, table
 
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def _faults_in_one_line(command: Command) -> Command:
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except (
-            config.BadSetting,
-            seal.KeyFileError,
-            seal.SealBroken,
-            migrate.StaleSchema,
-            NotFound,
-            billing.Refused,
-            load.BadLoad,
-            NothingKnown,
-            BadDatabaseUrl,
-        ) as error:
-            refuse(str(error))
-        except (NoAnswer, supervisor.PortTaken, demo.DemoFailed) as error:
-            click.echo(f"ledgate: {error}", err=True)
-            raise SystemExit(1) from None
-        except DatabaseError as error:
-            if type(error) not in (OperationalError, DatabaseError):
-                raise  # not the database's state but ours: a fault that must be seen whole
-            url = config.masked(settings())["database_url"]
-            click.echo(f"ledgate: {url} cannot be used: {str(error.orig).splitlines()[0]}", err=True)
-            raise SystemExit(1) from None
-
-    return run  # type: ignore[return-value]
-
-
-class _OneLine(click.Group):
-    """Ends with one line where click would print its usage as well."""
-
-    def main(self, *args: Any, **extra: Any) -> NoReturn:
-        try:
-            status = super().main(*args, **{**extra, "standalone_mode": False})
-        except click.exceptions.NoArgsIsHelpError as error:
-            error.show()
-            raise SystemExit(BAD_INPUT) from None
-        except click.ClickException as error:
-            refuse(error.format_message())
-        except click.Abort:
-            click.echo("ledgate: interrupted", err=True)
-            raise SystemExit(1) from None
-        raise SystemExit(status if isinstance(status, int) else 0)
-
-
-@click.group(cls=_OneLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--config", "config_file", metavar="FILE", help="TOML file of settings (default: LEDGATE_CONFIG).")
 @click.version_option(package_name="ledgate")
 @click.pass_context
@@ -103,48 +42,11 @@ def main(context: click.Context, config_file: str | None) -> None:
     context.obj = config_file
 
 
-def settings() -> Settings:
-    """The effective settings of this call."""
-    return config.load(click.get_current_context().find_root().obj)
-
-
-@contextmanager
-def database(found: Settings) -> Iterator[Database]:
-    """The database, of this version's schema."""
-    db = open_database(found.database_url)
-    try:
-        migrate.require_current(db)
-        yield db
-    finally:
-        db.close()
-
-
-def keys(found: Settings, db: Database) -> seal.Sealer:
-    """The keys that fit the database. Raises KeyFileError."""
-    with db.read() as conn:
-        sealer = seal.open_keys(found.key_file, seal.holds_sealed(conn))
-        seal.verify(sealer, conn)
-    return sealer
-
-
-def actor() -> str:
-    """Who is at the keyboard, for the audit log."""
-    return f"cli:{os.environ.get('SUDO_USER') or os.environ.get('USER') or os.geteuid()}"[:64]
-
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-def show(value: dict[str, Any] | list[Any], text: str, *, as_json: bool) -> None:
-    """Print data: JSON for machines, else the text."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False) if as_json else text)
-
-
 @main.command("run")
 @click.option(
     "--role", type=click.Choice(("all", *ROLES)), default="all", show_default=True, help="Run one role alone."
 )
-@_faults_in_one_line
+@faults_in_one_line
 def run_command(role: str) -> None:
     """Serve, until SIGTERM or Ctrl-C. Migrates an empty database by itself, refuses a stale one."""
     found = settings()
@@ -159,7 +61,7 @@ def run_command(role: str) -> None:
 
 
 @main.command("demo")
-@_faults_in_one_line
+@faults_in_one_line
 def demo_command() -> None:
     """Show the main job with demo data and a fake router, then serve until Ctrl-C."""
     found = demo.on_free_ports(settings())
@@ -185,7 +87,7 @@ def prepare(found: Settings) -> None:
 
 
 @main.command("migrate")
-@_faults_in_one_line
+@faults_in_one_line
 def migrate_command() -> None:
     """Bring the database to the schema of this version."""
     found = settings()
@@ -203,7 +105,7 @@ def _make_state_dir(found: Settings) -> None:
 
 @main.command("config")
 @as_json
-@_faults_in_one_line
+@faults_in_one_line
 def config_command(as_json: bool) -> None:
     """Print the effective settings, secrets masked."""
     shown = config.masked(settings())
@@ -213,7 +115,7 @@ def config_command(as_json: bool) -> None:
 @main.command("load")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @as_json
-@_faults_in_one_line
+@faults_in_one_line
 def load_command(file: Path, as_json: bool) -> None:
     """Insert or update the objects of a JSON file by name, all or nothing."""
     found = settings()
@@ -251,7 +153,7 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 @click.argument("amount", type=int)
 @click.option("--id", "external_id", metavar="ID", help="The payment's own id: a known one posts nothing again.")
 @as_json
-@_faults_in_one_line
+@faults_in_one_line
 def pay_command(user: str, amount: int, external_id: str | None, as_json: bool) -> None:
     """Post a payment of AMOUNT minor units for USER."""
     with database(settings()) as db:
@@ -274,7 +176,7 @@ def pay_command(user: str, amount: int, external_id: str | None, as_json: bool) 
 @click.option("--note", default="", help="What it is for.")
 @click.option("--override", is_flag=True, help="Post it even above the debt limit; this is audited.")
 @as_json
-@_faults_in_one_line
+@faults_in_one_line
 def charge_command(user: str, amount: int, due: str | None, note: str, override: bool, as_json: bool) -> None:
     """Post a charge of AMOUNT minor units to USER."""
     now = clock.now()
@@ -320,7 +222,7 @@ def _owes(standing: Standing) -> str:
 @click.argument("user")
 @click.option("--at", "at_text", metavar="TIME", help="Past or coming instant, as 2026-12-03T14:00:00Z (default: now).")
 @as_json
-@_faults_in_one_line
+@faults_in_one_line
 def explain_command(user: str, at_text: str | None, as_json: bool) -> None:
     """Why USER has the access that he has, since when and until when."""
     with database(settings()) as db, db.read() as conn:
@@ -338,9 +240,13 @@ def explain_command(user: str, at_text: str | None, as_json: bool) -> None:
     show(told.to_json() | ({"pending": True} if late else {}), sentence(told) + note, as_json=as_json)
 
 
+for _command in (suspend_command, unsuspend_command, suspensions_command):
+    main.add_command(_command)
+
+
 @main.command("sessions")
 @as_json
-@_faults_in_one_line
+@faults_in_one_line
 def sessions_command(as_json: bool) -> None:
     """The live sessions."""
     with database(settings()) as db, db.read() as conn:
@@ -360,15 +266,7 @@ def sessions_command(as_json: bool) -> None:
         for row in rows
     ]
     columns = ("username", "nas", "address", "calling_station_id", "started", "seconds", "up", "down")
-    show(listed, _table(columns, listed) if listed else "no session is live", as_json=as_json)
-
-
-def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
-    cells = [columns, *(tuple("" if row[name] is None else str(row[name]) for name in columns) for row in rows)]
-    widths = [max(len(line[at]) for line in cells) for at in range(len(columns))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
-    )
+    show(listed, table(columns, listed) if listed else "no session is live", as_json=as_json)
 
 
 @main.command("radtest")
@@ -379,7 +277,7 @@ def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
 @click.option("--port", type=int, help="UDP port (default: the setting auth_port).")
 @click.option("--identifier", help="NAS-Identifier to send, where only named routers have this machine's address.")
 @as_json
-@_faults_in_one_line
+@faults_in_one_line
 def radtest_command(
     user: str, password: str, method: Method, server: str, port: int | None, identifier: str | None, as_json: bool
 ) -> None:

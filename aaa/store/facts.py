@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Table, select
 
 from aaa.domain.service import Level, Param, Scope, Service, Status
 from aaa.domain.standing import Due, Standing
+from aaa.domain.suspension import Repeat, Suspension
 from aaa.domain.timeline import Profile
 from aaa.store import dialect
 from aaa.store.tables import (
@@ -20,6 +21,7 @@ from aaa.store.tables import (
     reseller,
     service,
     service_class,
+    suspension,
     visp,
 )
 
@@ -122,10 +124,30 @@ def read_services(conn: Connection, ids: Sequence[int]) -> list[ServiceFacts]:
     # few VISPs and plans for many services
     visps = _by_id(conn, visp, {row.visp_id for row in rows})
     plans = _by_id(conn, plan, {row.plan_id for row in rows if row.plan_id is not None})
+    suspensions = read_suspensions(conn, ids)
     replies = {plan_id: _reply(one.reply) for plan_id, one in plans.items()}
     return [
-        _service_facts(row, visps[row.visp_id], plans.get(row.plan_id), replies.get(row.plan_id, ())) for row in rows
+        _service_facts(
+            row,
+            visps[row.visp_id],
+            plans.get(row.plan_id),
+            replies.get(row.plan_id, ()),
+            tuple(suspensions.get(row.id, {}).values()),
+        )
+        for row in rows
     ]
+
+
+def read_suspensions(conn: Connection, ids: Collection[int]) -> dict[int, dict[int, Suspension]]:
+    """The suspensions of these services that nobody lifted, in the order they were made: service id -> id -> it."""
+    unlifted = select(suspension).where(suspension.c.lifted_at.is_(None))
+    found: dict[int, dict[int, Suspension]] = {}
+    for row in conn.execute(
+        unlifted.where(dialect.among(conn, suspension.c.service_id, ids)).order_by(suspension.c.id)
+    ):
+        one = Suspension(row.reason, row.from_at, row.to_at, Repeat(row.repeat), row.suspend_invoicing)
+        found.setdefault(row.service_id, {})[row.id] = one
+    return found
 
 
 def _by_id(conn: Connection, table: Table, ids: Collection[int]) -> dict[int, Any]:
@@ -136,7 +158,9 @@ def _reply(stored: Mapping[str, Any]) -> Profile:
     return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in stored.items())
 
 
-def _service_facts(row: Any, its_visp: Any, its_plan: Any, reply: Profile) -> ServiceFacts:
+def _service_facts(
+    row: Any, its_visp: Any, its_plan: Any, reply: Profile, suspensions: tuple[Suspension, ...]
+) -> ServiceFacts:
     found = Service(
         id=row.id,
         account_id=row.account_id,
@@ -150,6 +174,7 @@ def _service_facts(row: Any, its_visp: Any, its_plan: Any, reply: Profile) -> Se
         mac=row.mac,
         mac_auth=row.mac_auth,
         active_to=row.active_to,
+        suspensions=suspensions,
     )
     scopes = (
         (Level.CENTER, row.center_id),

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, or_, select
 
 from aaa.store.replica import NasRow
-from aaa.store.tables import nas, service, session, visp
+from aaa.store.tables import nas, service, session, suspension, visp
 
 
 class NotFound(LookupError):
@@ -65,6 +65,12 @@ def open_sessions(conn: Connection) -> Sequence[Any]:
         .where(session.c.closed_at.is_(None))
         .order_by(session.c.started_at)
     ).all()
+
+
+def suspension_rows(conn: Connection, service_id: int) -> Sequence[Any]:
+    """Every suspension that a service ever had, oldest first (R4.10)."""
+    held = select(suspension).where(suspension.c.service_id == service_id)
+    return conn.execute(held.order_by(suspension.c.id)).all()
 
 
 def nas_rows(conn: Connection) -> list[NasRow]:

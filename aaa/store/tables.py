@@ -112,6 +112,23 @@ service = Table(
     UniqueConstraint("visp_id", "username"),
 )
 
+suspension = Table(
+    "suspension",  # its rows stay: they are the history of a service
+    metadata,
+    _id(),
+    _of("service_id", "service"),
+    Column("reason", String(16), nullable=False),  # aaa.domain.suspension.REASONS
+    Column("from_at", BigInteger),  # null: open
+    Column("to_at", BigInteger),  # null: open
+    Column("repeat", String(8), nullable=False),  # none, yearly, monthly, weekly
+    Column("suspend_invoicing", Boolean, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("lifted_at", BigInteger),  # null: it was not lifted; it may have ended
+    Column("lifted_by", String(64)),
+    CheckConstraint("(lifted_at IS NULL) = (lifted_by IS NULL)", name="lifted"),
+)
+
 # --- policy ----------------------------------------------------------------------------------------------------------
 
 control = Table(

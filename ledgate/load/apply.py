@@ -6,54 +6,25 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
-from aaa.commands import catalogue, services
+from aaa.commands import catalogue, services, suspensions
 from aaa.commands.door import Change, change
 from aaa.commands.recompile import definitions
 from aaa.debit import controls, params
 from aaa.debit.reply import BadValue, attributes, attributes_json
 from aaa.domain.service import Level, Status
+from aaa.domain.suspension import Suspension
 from aaa.radius.dictionary import load as load_dictionary
 from aaa.store import dialect, facts
 from aaa.store.database import Database
 from aaa.store.seal import Sealer
 from aaa.store.tables import account, control, nas, param, plan, service, visp
 from billing import openings, prices
-from ledgate.load import fields
+from ledgate.load import fields, keys
+from ledgate.load import suspensions as suspension_lists
 from ledgate.load.fields import BadLoad, Reader
 
 SECTIONS: Final = ("visps", "plans", "controls", "finish_rules", "params", "nas", "subscribers")
 CHUNK: Final = 5_000
-
-_VISP: Final = ("name", "currency", "timezone", "realm")
-_PLAN: Final = ("name", "visp", "price", "reply")
-_CONTROL: Final = ("name", "max_debt", "max_delay", "anchor", "currency")
-_FINISH: Final = ("name", *(cause.value for cause in controls.FINISH_CAUSES))
-_PARAM: Final = ("scope", "name", "value", "status")
-_NAS: Final = (
-    "name",
-    "address",
-    "identifier",
-    "secret",
-    "previous_secret",
-    "coa_address",
-    "coa_port",
-    "require_message_authenticator",
-    "limit_proxy_state",
-    "octets",
-    "coa_session_timeout",
-)
-_SUBSCRIBER: Final = (
-    "username",
-    "password",
-    "visp",
-    "plan",
-    "balance",
-    "last_payment",
-    "static_ip",
-    "mac",
-    "mac_auth",
-    "active_to",
-)
 
 
 @dataclass(slots=True)
@@ -89,28 +60,28 @@ def _apply(loading: "_Loading", sections: Mapping[str, Sequence[Any]], progress:
     """Put every object; returns how many subscribers are new."""
     loading.lock(sections["subscribers"])
     for index, one in enumerate(sections["visps"]):
-        loading.visp(Reader(one, f"visps[{index}]", _VISP))
+        loading.visp(Reader(one, f"visps[{index}]", keys.VISP))
     for index, one in enumerate(sections["plans"]):
-        loading.plan(Reader(one, f"plans[{index}]", _PLAN))
+        loading.plan(Reader(one, f"plans[{index}]", keys.PLAN))
     for index, one in enumerate(sections["controls"]):
-        loading.control(params.DEBIT_CONTROL, Reader(one, f"controls[{index}]", _CONTROL))
+        loading.control(params.DEBIT_CONTROL, Reader(one, f"controls[{index}]", keys.CONTROL))
     for index, one in enumerate(sections["finish_rules"]):
-        loading.control(params.FINISH_RULE, Reader(one, f"finish_rules[{index}]", _FINISH))
+        loading.control(params.FINISH_RULE, Reader(one, f"finish_rules[{index}]", keys.FINISH))
     for index, one in enumerate(sections["nas"]):
-        loading.nas(Reader(one, f"nas[{index}]", _NAS))
+        loading.nas(Reader(one, f"nas[{index}]", keys.NAS))
     loading.check_nas()
     created = 0
     names = loading.names()
     for at in range(0, len(sections["subscribers"]), CHUNK):
         chunk = sections["subscribers"][at : at + CHUNK]
         created += loading.subscribers(
-            [Reader(one, f"subscribers[{at + index}]", _SUBSCRIBER) for index, one in enumerate(chunk)], names
+            [Reader(one, f"subscribers[{at + index}]", keys.SUBSCRIBER) for index, one in enumerate(chunk)], names
         )
         progress(len(chunk))
     # params come last: they may name subscribers of this very file
     known = loading.definitions()
     for index, one in enumerate(sections["params"]):
-        loading.param(Reader(one, f"params[{index}]", _PARAM), known)
+        loading.param(Reader(one, f"params[{index}]", keys.PARAM), known)
     loading.check_currencies(known)
     return created
 
@@ -152,7 +123,7 @@ class _Loading:
         found: set[int] = set()
         for at in range(0, len(subscribers), CHUNK):
             usernames = [
-                Reader(one, f"subscribers[{at + index}]", _SUBSCRIBER).need("username", fields.username)
+                Reader(one, f"subscribers[{at + index}]", keys.SUBSCRIBER).need("username", fields.username)
                 for index, one in enumerate(subscribers[at : at + CHUNK])
             ]
             owners = select(service.c.account_id, service.c.username)
@@ -211,7 +182,9 @@ class _Loading:
             select(control.c.value).where(control.c.kind == kind, control.c.name == name)
         ).scalar()
         given = {
-            key: reader.raw(key) for key in (_CONTROL if kind == params.DEBIT_CONTROL else _FINISH) if reader.has(key)
+            key: reader.raw(key)
+            for key in (keys.CONTROL if kind == params.DEBIT_CONTROL else keys.FINISH)
+            if reader.has(key)
         }
         del given["name"]
         merged = {**(known or {}), **given}
@@ -351,6 +324,8 @@ class _Loading:
             known.setdefault(row["username"], []).append(row)
         fresh: list[services.NewService] = []
         opened: list[openings.Opening] = []
+        suspended: dict[int, list[Suspension]] = {}
+        to_suspend: list[list[Suspension]] = []
         for reader, username in zip(readers, usernames, strict=True):
             place, existing = self._place(reader, username, known.get(username, []), names)
             visp_id, currency, zone = place
@@ -360,16 +335,22 @@ class _Loading:
             values = self._service_values(reader, visp_id, zone, names)
             balance = reader.take("balance", fields.whole(-fields.MOST, fields.MOST)) or 0
             last_payment = reader.take("last_payment", fields.instant(zone))
+            wanted = suspension_lists.read(reader, zone)
             if existing is not None:
                 secret = reader.take("password", fields.password, null=False)
                 services.update(self._door, existing, values, secret, self._sealer)
+                if wanted is not None:
+                    suspended[existing["id"]] = wanted
                 continue
             secret = reader.need("password", fields.password)
             fresh.append(services.NewService(username, secret, visp_id, currency, values))
             opened.append(openings.Opening(currency, balance, last_payment))
+            to_suspend.append(wanted or [])
         standings = openings.prepare(self._door, opened)
         made = services.create(self._door, fresh, standings, self._sealer)
         openings.post(self._door, [(one.account_id, one.event_id) for one in made], opened, standings)
+        suspended.update((one.service_id, those) for one, those in zip(made, to_suspend, strict=True) if those)
+        suspensions.replace(self._door, suspended)
         return len(made)
 
     def _place(

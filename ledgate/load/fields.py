@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aaa.domain import mac
+from aaa.domain.local_time import instant_of
 from aaa.domain.money import UnknownCurrency, digits
 from aaa.radius.clients import parse_network
 
@@ -183,15 +184,15 @@ def instant(zone: str) -> Callable[[Any, str], int]:
 
 
 def parse_instant(value: str, zone: str) -> int:
-    """An ISO 8601 instant or date, 1970 to 2999, as UTC microseconds; what has no offset counts in `zone`. Raises
-    ValueError.
+    """An ISO 8601 instant or date, 1970 to 2999, as UTC microseconds; what has no offset counts in `zone`
+    (`instant_of`). Raises ValueError.
     """
     try:
         found = datetime.combine(date.fromisoformat(value), time.min)
     except ValueError:
         found = datetime.fromisoformat(value)
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=ZoneInfo(zone))
     if not 1970 <= found.year < 3000:  # a delay counted from it must still be a date
         raise ValueError(f"the year {found.year} is out of range")
+    if found.tzinfo is None:
+        return max(0, instant_of(found, zone))
     return max(0, (found - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1))

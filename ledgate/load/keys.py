@@ -1,0 +1,37 @@
+"""The keys that the objects of each section of a load file may have."""
+
+from typing import Final
+
+from aaa.debit.controls import FINISH_CAUSES
+
+VISP: Final = ("name", "currency", "timezone", "realm")
+PLAN: Final = ("name", "visp", "price", "reply")
+CONTROL: Final = ("name", "max_debt", "max_delay", "anchor", "currency")
+FINISH: Final = ("name", *(cause.value for cause in FINISH_CAUSES))
+PARAM: Final = ("scope", "name", "value", "status")
+NAS: Final = (
+    "name",
+    "address",
+    "identifier",
+    "secret",
+    "previous_secret",
+    "coa_address",
+    "coa_port",
+    "require_message_authenticator",
+    "limit_proxy_state",
+    "octets",
+    "coa_session_timeout",
+)
+SUBSCRIBER: Final = (
+    "username",
+    "password",
+    "visp",
+    "plan",
+    "balance",
+    "last_payment",
+    "static_ip",
+    "mac",
+    "mac_auth",
+    "active_to",
+    "suspensions",
+)
