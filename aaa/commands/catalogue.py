@@ -1,8 +1,8 @@
-"""VISPs, plans, controls, params and routers: put by name, inside an open change (shell).
+"""VISPs, centers, resellers, classes, plans, controls, params and routers: put by name, inside an open change (shell).
 
 Each `put_*` inserts or updates the object of that name with the columns given (absent ones stay), appends an event if
 anything changed, touches the services it reaches, and returns the object's id. Values were checked by the caller. A new
-VISP, plan or control touches nobody: no service is in it and no param names it yet.
+VISP, center, reseller, class, plan or control touches nobody: no service is in it and no param names it yet.
 """
 
 from collections.abc import Mapping
@@ -33,6 +33,12 @@ def put_visp(change: Change, name: str, values: Mapping[str, Any]) -> int:
     if differs & {"timezone", "currency"}:
         change.touch_scope(Level.VISP, visp_id, cause="visp", event=event)
     return visp_id
+
+
+def put_scope(change: Change, level: Level, name: str) -> int:
+    """A center, reseller or class: nothing but a name to put services under and to hang params on."""
+    scope_id, _, _ = _put(change, LEVEL_TABLES[level], {"name": name}, {}, f"{level.name.lower()}:{name}")
+    return scope_id
 
 
 def put_plan(change: Change, visp_id: int, name: str, values: Mapping[str, Any]) -> int:

@@ -14,16 +14,16 @@ from aaa.debit.reply import BadValue, attributes, attributes_json
 from aaa.domain.service import Level, Status
 from aaa.domain.suspension import Suspension
 from aaa.radius.dictionary import load as load_dictionary
-from aaa.store import dialect, facts
+from aaa.store import dialect
 from aaa.store.database import Database
 from aaa.store.seal import Sealer
 from aaa.store.tables import account, control, nas, param, plan, service, visp
 from billing import openings, prices
-from ledgate.load import fields, keys
+from ledgate.load import fields, keys, scopes
 from ledgate.load import suspensions as suspension_lists
 from ledgate.load.fields import BadLoad, Reader
 
-SECTIONS: Final = ("visps", "plans", "controls", "finish_rules", "params", "nas", "subscribers")
+SECTIONS: Final = ("visps", *scopes.SECTIONS, "plans", "controls", "finish_rules", "params", "nas", "subscribers")
 CHUNK: Final = 5_000
 
 
@@ -61,6 +61,9 @@ def _apply(loading: "_Loading", sections: Mapping[str, Sequence[Any]], progress:
     loading.lock(sections["subscribers"])
     for index, one in enumerate(sections["visps"]):
         loading.visp(Reader(one, f"visps[{index}]", keys.VISP))
+    for section, level in scopes.SECTIONS.items():
+        for index, one in enumerate(sections[section]):
+            loading.scope(level, Reader(one, f"{section}[{index}]", keys.SCOPE))
     for index, one in enumerate(sections["plans"]):
         loading.plan(Reader(one, f"plans[{index}]", keys.PLAN))
     for index, one in enumerate(sections["controls"]):
@@ -97,10 +100,13 @@ def _section(reader: Reader, name: str) -> Sequence[Any]:
 
 @dataclass(slots=True)
 class _Names:
-    """What a subscriber may refer to: (id, currency, timezone) of VISPs by name, ids of plans by VISP id and name."""
+    """What a subscriber may refer to: (id, currency, timezone) of VISPs by name, ids of plans by VISP id and name, of
+    centers, resellers and classes by level and name.
+    """
 
     visps: Mapping[str, tuple[int, str, str]]
     plans: Mapping[tuple[int, str], int]
+    scopes: Mapping[tuple[Level, str], int]
     seen: set[tuple[int, str]] = field(default_factory=set)
 
 
@@ -139,7 +145,12 @@ class _Loading:
     def names(self) -> _Names:
         visps = {row.name: (row.id, row.currency, row.timezone) for row in self._conn.execute(select(visp))}
         plans = {(row.visp_id, row.name): row.id for row in self._conn.execute(select(plan))}
-        return _Names(visps, plans)
+        named = {
+            (level, row.name): row.id
+            for level in scopes.SECTIONS.values()
+            for row in self._conn.execute(select(catalogue.LEVEL_TABLES[level]))
+        }
+        return _Names(visps, plans, named)
 
     def visp(self, reader: Reader) -> None:
         name = reader.need("name", fields.name)
@@ -160,6 +171,9 @@ class _Loading:
                 raise BadLoad(reader.at("currency"), f"{name} has accounts in {known.currency}: it cannot change")
         visp_id = catalogue.put_visp(self._door, name, values)
         self._paths["visp", visp_id] = reader.at("currency")
+
+    def scope(self, level: Level, reader: Reader) -> None:
+        catalogue.put_scope(self._door, level, reader.need("name", fields.name))
 
     def plan(self, reader: Reader) -> None:
         name = reader.need("name", fields.name)
@@ -200,7 +214,8 @@ class _Loading:
             raise BadLoad(error.path, error.message) from None
 
     def param(self, reader: Reader, known_controls: controls.Definitions) -> None:
-        level, scope_id, scope = self._scope(reader.need("scope", fields.text(300)), reader.at("scope"))
+        scope = reader.need("scope", fields.text(300))
+        level, scope_id = scopes.find(self._conn, scope, reader.at("scope"))
         name = reader.need("name", fields.name)
         known = self._conn.execute(
             select(param).where(param.c.level == level.name.lower(), param.c.scope_id == scope_id, param.c.name == name)
@@ -226,49 +241,16 @@ class _Loading:
             used = known.debit_controls[one.value]
             if used.currency is None:
                 continue
-            for reached in self._visps_under(Level[one.level.upper()], one.scope_id):
-                places = (("param", one.id), ("control", used.name), ("visp", reached.id))
+            level = Level[one.level.upper()]
+            for reached in scopes.visps_under(self._conn, level, one.scope_id):
+                places = (
+                    ("param", one.id),
+                    ("control", used.name),
+                    ("visp", reached.id),
+                    ("member", (level, one.scope_id, reached.id)),
+                )
                 path = next((self._paths[place] for place in places if place in self._paths), "params")
                 params.require_currency(used, reached.currency, path)
-
-    def _visps_under(self, level: Level, scope_id: int) -> Sequence[Any]:
-        found = select(visp.c.id, visp.c.currency)
-        if level is Level.VISP:
-            found = found.where(visp.c.id == scope_id)
-        elif level is Level.PLAN:
-            found = found.join(plan, plan.c.visp_id == visp.c.id).where(plan.c.id == scope_id)
-        elif level is not Level.SERVER:
-            reached = facts.services_in(level, scope_id).with_only_columns(service.c.visp_id).order_by(None)
-            found = found.where(visp.c.id.in_(reached))
-        return self._conn.execute(found).all()
-
-    def _scope(self, text: str, path: str) -> tuple[Level, int, str]:
-        word, _, name = text.partition(":")
-        if text == "server":
-            return Level.SERVER, 0, text
-        level = Level.__members__.get(word.upper())
-        if level is None or level is Level.SERVER or not name or word != word.lower():
-            words = ", ".join(f"{one.name.lower()}:NAME" for one in Level if one is not Level.SERVER)
-            raise BadLoad(path, f"{text!r} is not a scope: server, or one of {words}")
-        found = self._scope_ids(level, name)
-        if not found:
-            raise BadLoad(path, f"there is no {word} called {name!r}")
-        if len(found) > 1:
-            raise BadLoad(path, f"{name!r} names several: say which, as {word}:{name}@VISP")
-        return level, found[0], text
-
-    def _scope_ids(self, level: Level, name: str) -> list[int]:
-        table = catalogue.LEVEL_TABLES[level]
-        if level not in (Level.PLAN, Level.USER):
-            return list(self._conn.execute(select(table.c.id).where(table.c.name == name)).scalars())
-        column = table.c.name if level is Level.PLAN else table.c.username
-        joined = select(table.c.id).join(visp, table.c.visp_id == visp.c.id)
-        bare, _, realm = name.rpartition("@")
-        whole = list(self._conn.execute(joined.where(column == name)).scalars())
-        if whole or not bare:
-            return whole
-        there = (visp.c.name == realm) | (visp.c.realm == realm)
-        return list(self._conn.execute(joined.where(column == bare, there)).scalars())
 
     def nas(self, reader: Reader) -> None:
         name = reader.need("name", fields.name)
@@ -373,6 +355,9 @@ class _Loading:
             values["plan_id"] = None if plan_name is None else names.plans.get((visp_id, plan_name))
             if plan_name is not None and values["plan_id"] is None:
                 raise BadLoad(reader.at("plan"), f"its VISP has no plan called {plan_name!r}")
+        for key, level in scopes.MEMBERSHIPS.items():
+            if reader.has(key):
+                values[f"{key}_id"] = self._member(reader, key, level, visp_id, names)
         for key, read in (
             ("static_ip", fields.ipv4),
             ("mac", fields.mac_address),
@@ -383,3 +368,14 @@ class _Loading:
         if reader.has("mac_auth"):
             values["mac_auth"] = reader.take("mac_auth", fields.switch) or False
         return values
+
+    def _member(self, reader: Reader, key: str, level: Level, visp_id: int, names: _Names) -> int | None:
+        """The id of the center, reseller or class that a subscriber is put into; None: into none."""
+        name = reader.take(key, fields.name)
+        if name is None:
+            return None
+        found = names.scopes.get((level, name))
+        if found is None:
+            raise BadLoad(reader.at(key), f"there is no {key} called {name!r}")
+        self._paths.setdefault(("member", (level, found, visp_id)), reader.at(key))
+        return found

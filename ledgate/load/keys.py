@@ -3,8 +3,10 @@
 from typing import Final
 
 from aaa.debit.controls import FINISH_CAUSES
+from ledgate.load.scopes import MEMBERSHIPS
 
 VISP: Final = ("name", "currency", "timezone", "realm")
+SCOPE: Final = ("name",)
 PLAN: Final = ("name", "visp", "price", "reply")
 CONTROL: Final = ("name", "max_debt", "max_delay", "anchor", "currency")
 FINISH: Final = ("name", *(cause.value for cause in FINISH_CAUSES))
@@ -27,6 +29,7 @@ SUBSCRIBER: Final = (
     "password",
     "visp",
     "plan",
+    *MEMBERSHIPS,
     "balance",
     "last_payment",
     "static_ip",

@@ -31,9 +31,8 @@ from tests.integration.ledger import (
 
 def test_the_example_of_the_manual_loads(database: Database) -> None:
     counts = put(database, EXAMPLE)
-    assert counts == Counts(
-        {"visps": 1, "plans": 1, "controls": 2, "finish_rules": 1, "params": 3, "nas": 1, "subscribers": 1}, 1, []
-    )
+    given = {"visps": 1, "plans": 1, "controls": 2, "finish_rules": 1, "params": 3, "nas": 1, "subscribers": 1}
+    assert counts == Counts({"centers": 0, "resellers": 0, "classes": 0, **given}, 1, [])
     [place] = rows(database, visp)
     assert (place.name, place.currency, place.timezone, place.realm) == (
         "tehran",
@@ -290,6 +289,9 @@ IN_IRR = {"name": "Home-Users", "currency": "IRR"}
         ({"visps": [{**EURO, "realm": "tehran.example"}]}, "visps[0].realm"),
         ({"visps": [{"name": "tehran", "currency": "EUR"}]}, "visps[0].currency"),
         ({"visps": [{"name": "tehran", "timezone": None}]}, "visps[0].timezone"),
+        ({"centers": [{"name": ""}]}, "centers[0].name"),
+        ({"resellers": [{}]}, "resellers[0].name"),
+        ({"classes": [{"name": "x", "visp": "tehran"}]}, "classes[0].visp"),
         ({"plans": [{"name": "x", "visp": "shiraz"}]}, "plans[0].visp"),
         ({"plans": [{"name": "x", "visp": "tehran", "reply": {"No-Such": 1}}]}, "plans[0].reply.No-Such"),
         ({"plans": [{"name": "x", "visp": "tehran", "reply": {"Framed-IP-Address": "10.0.0.300"}}]}, "plans[0].reply"),
@@ -320,6 +322,10 @@ IN_IRR = {"name": "Home-Users", "currency": "IRR"}
         ({"subscribers": [subscriber("x"), subscriber("x")]}, "subscribers[1].username"),
         ({"subscribers": [subscriber("x", visp="shiraz")]}, "subscribers[0].visp"),
         ({"subscribers": [subscriber("x", plan="home99")]}, "subscribers[0].plan"),
+        ({"subscribers": [subscriber("x", center="c9")]}, "subscribers[0].center"),
+        ({"subscribers": [subscriber("x", reseller="r9")]}, "subscribers[0].reseller"),
+        ({"resellers": [{"name": "r9"}], "subscribers": [subscriber("x", **{"class": "r9"})]}, "subscribers[0].class"),
+        ({"params": [{"scope": "class:x", "name": "simultaneous-use", "value": 1}]}, "params[0].scope"),
         ({"subscribers": [subscriber("x", balance="-5")]}, "subscribers[0].balance"),
         ({"subscribers": [subscriber("x", balance=2**63)]}, "subscribers[0].balance"),
         ({"subscribers": [subscriber("x", last_payment="yesterday")]}, "subscribers[0].last_payment"),
