@@ -15,11 +15,11 @@ from sqlalchemy.exc import OperationalError
 from aaa import clock
 from aaa.commands.jobs import pending
 from aaa.debit.explain import NothingKnown, explain, sentence
+from aaa.debit.params import group, resolve
 from aaa.domain.instant import iso
-from aaa.domain.money import format_amount
-from aaa.domain.standing import Standing
 from aaa.radius.routers import clients_of
 from aaa.store.database import open_database
+from aaa.store.facts import read_params
 from aaa.store.queries import find_service, nas_rows, open_sessions
 from aaa.store.replica import Replica
 from aaa.store.timelines import read_history, read_timeline
@@ -31,6 +31,7 @@ from ledgate.load.fields import parse_instant
 from ledgate.role import ROLES, log_to_stderr
 from ledgate.suspend import suspend_command, suspensions_command, unsuspend_command
 from ledgate.terminal import OneLine, actor, as_json, database, faults_in_one_line, keys, refuse, settings, show, table
+from ledgate.wording import balance, money, owes
 
 
 @click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -161,10 +162,10 @@ def pay_command(user: str, amount: int, external_id: str | None, as_json: bool) 
             ref = find_service(conn, user)
         name = external_id if external_id is not None else secrets.token_hex(16)
         posted = billing.pay(db, ref, amount, external_id=name, actor=actor(), now=clock.now())
-    what = "was known already, nothing was posted" if posted.repeated else f"of {_money(amount, posted)} is posted"
+    what = "was known already, nothing was posted" if posted.repeated else f"of {money(amount, posted)} is posted"
     show(
-        {"username": ref.username, "id": name, "amount": amount, "repeated": posted.repeated, **_balance(posted.after)},
-        f"payment {name} for {ref.username} {what}: {_owes(posted.after)}",
+        {"username": ref.username, "id": name, "amount": amount, "repeated": posted.repeated, **balance(posted.after)},
+        f"payment {name} for {ref.username} {what}: {owes(posted.after)}",
         as_json=as_json,
     )
 
@@ -187,8 +188,8 @@ def charge_command(user: str, amount: int, due: str | None, note: str, override:
             db, ref, amount, due_at=_due(due, ref.timezone, now), note=note, override=override, actor=actor(), now=now
         )
     show(
-        {"username": ref.username, "amount": amount, **_balance(posted.after)},
-        f"charge of {_money(amount, posted)} to {ref.username} is posted: {_owes(posted.after)}",
+        {"username": ref.username, "amount": amount, **balance(posted.after)},
+        f"charge of {money(amount, posted)} to {ref.username} is posted: {owes(posted.after)}",
         as_json=as_json,
     )
 
@@ -200,22 +201,6 @@ def _due(text: str | None, zone: str, now: int) -> int:
         return parse_instant(day.isoformat(), zone)
     except ValueError:
         refuse(f"--due: {text!r} is not a date such as 2026-12-31, of 1970 to 2999")
-
-
-def _money(amount: int, posted: billing.Posted) -> str:
-    return format_amount(amount, posted.after.currency)
-
-
-def _balance(standing: Standing) -> dict[str, Any]:
-    return {"debt": standing.debt, "credit": standing.credit, "currency": standing.currency}
-
-
-def _owes(standing: Standing) -> str:
-    if standing.debt:
-        return f"the debt is {format_amount(standing.debt, standing.currency)}"
-    if standing.credit:
-        return f"the credit is {format_amount(standing.credit, standing.currency)}"
-    return "nothing is owed"
 
 
 @main.command("explain")
@@ -238,6 +223,24 @@ def explain_command(user: str, at_text: str | None, as_json: bool) -> None:
         late = pending(conn, ref.service_id)
     note = "\na mass change has not reached this subscriber yet: this is the verdict in force" if late else ""
     show(told.to_json() | ({"pending": True} if late else {}), sentence(told) + note, as_json=as_json)
+
+
+@main.command("params")
+@click.argument("user", metavar="SERVICE")
+@as_json
+@faults_in_one_line
+def params_command(user: str, as_json: bool) -> None:
+    """The params that count for SERVICE, the scope each comes from, and what it hides there."""
+    with database(settings()) as db, db.read() as conn:
+        ref = find_service(conn, user)
+        found = resolve(read_params(conn, ref.service_id)).values()
+        late = pending(conn, ref.service_id)
+    listed = sorted(found, key=lambda one: (group(one.name), one.name))
+    told = {"username": ref.username, "params": [one.to_json() for one in listed]}
+    lines = [one.line() for one in listed] or [f"no param counts for {ref.username}"]
+    if late:
+        lines.append("a mass change has not reached this subscriber yet: explain tells the verdict in force")
+    show(told | ({"pending": True} if late else {}), "\n".join(lines), as_json=as_json)
 
 
 for _command in (suspend_command, unsuspend_command, suspensions_command):

@@ -1,12 +1,14 @@
 """Params: which there are, how a value is checked when it is set, and which one counts for a service (R1). Pure."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from aaa.debit.controls import DebitControl, Definitions
 from aaa.debit.reply import AttributeCheck, BadValue, attribute_value
-from aaa.domain.service import Param, Scope, Status
+from aaa.domain.service import Level, Param, Scope, Status
+from aaa.domain.timeline import Profile
 
 SIMULTANEOUS_USE: Final = "simultaneous-use"
 DEBIT_CONTROL: Final = "DebitControl"
@@ -27,17 +29,49 @@ class BadParam(BadValue):
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """A param's value that counts for a service, the scope it came from, and what it hid, weakest first (R1.5)."""
+    """A param's value that counts for a service, the scope it came from, and what it hid, weakest first (R1.5).
+
+    A `status` of passthrough-no may have hidden values of stronger scopes too.
+    """
 
     name: str
     value: Any
     scope: Scope
     hidden: tuple[Param, ...] = ()
+    status: Status = Status.PASSTHROUGH_YES
+
+    def to_json(self) -> dict[str, object]:
+        """What `ledgate params --json` prints for it."""
+        return {
+            "name": self.name,
+            "group": group(self.name),
+            "value": self.value,
+            "scope": str(self.scope),
+            "status": self.status.value,
+            "hides": [{"value": one.value, "scope": str(one.scope), "status": one.status.value} for one in self.hidden],
+        }
+
+    def line(self) -> str:
+        """The same for people: `Idle-Timeout = 60 from plan:home20, hides 300 of server`."""
+        final = " (final)" if self.status is Status.PASSTHROUGH_NO else ""
+        hidden = ", ".join(f"{_spell(one.value)} of {one.scope}" for one in self.hidden)
+        return f"{self.name} = {_spell(self.value)} from {self.scope}{final}{', hides ' if hidden else ''}{hidden}"
 
 
 def is_reply(name: str) -> bool:
     """Whether a param of this name is a reply attribute."""
     return name not in AUTH and name not in HELPER
+
+
+def group(name: str) -> str:
+    """The group of a param of this name: helper, auth or reply (R1.4)."""
+    return "helper" if name in HELPER else "auth" if name in AUTH else "reply"
+
+
+def of_plan(plan: str | None, reply: Profile) -> tuple[Param, ...]:
+    """A plan's own reply attributes as params on its scope: they come before those set there, which win."""
+    scope = Scope(Level.PLAN, plan or "")
+    return tuple(Param(scope, name, value) for name, value in reply)
 
 
 def check(
@@ -96,11 +130,15 @@ def _effective(chain: list[Param]) -> Effective:
             chosen = index
             break
     winner = chain[chosen]
-    return Effective(winner.name, winner.value, winner.scope, (*chain[:chosen], *chain[chosen + 1 :]))
+    return Effective(winner.name, winner.value, winner.scope, (*chain[:chosen], *chain[chosen + 1 :]), winner.status)
 
 
 def _level(param: Param) -> int:
     return param.scope.level
+
+
+def _spell(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _named(known: Mapping[str, _Named], kind: str, name: object, path: str) -> _Named:

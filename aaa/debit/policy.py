@@ -12,6 +12,7 @@ from aaa.debit.params import (
     BadParam,
     Effective,
     is_reply,
+    of_plan,
     require_currency,
     resolve,
 )
@@ -24,7 +25,7 @@ from aaa.debit.reply import (
     INTERIM,
     is_ipv6,
 )
-from aaa.domain.service import Level, Param, Scope
+from aaa.domain.service import Param
 from aaa.domain.timeline import AttributeValue, Cause, Profile, Verdict, profile
 
 
@@ -88,8 +89,7 @@ def resolve_policy(
     A plan's reply attributes act as params on the plan's scope. Raises BadParam if the DebitControl or FinishRule that
     counts does not exist, or counts in another currency.
     """
-    scope = Scope(Level.PLAN, plan or "")
-    effective = resolve((*(Param(scope, name, value) for name, value in plan_reply), *params))
+    effective = resolve((*of_plan(plan, plan_reply), *params))
     debit = _definition(effective, DEBIT_CONTROL, definitions.debit_controls)
     if debit is not None:
         require_currency(debit, currency, f"{effective[DEBIT_CONTROL].scope} {DEBIT_CONTROL}")

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, select
 
+from aaa.debit.params import of_plan
 from aaa.domain.service import Level, Param, Scope, Service, Status
 from aaa.domain.standing import Due, Standing
 from aaa.domain.suspension import Repeat, Suspension
@@ -217,6 +218,14 @@ def read_user_params(conn: Connection, usernames: Mapping[int, str]) -> dict[int
     for row in rows:
         found.setdefault(row["scope_id"], []).append(_param(row, Scope(Level.USER, usernames[row["scope_id"]])))
     return {service_id: tuple(params) for service_id, params in found.items()}
+
+
+def read_params(conn: Connection, service_id: int) -> tuple[Param, ...]:
+    """Every param on the scopes that one service is in, its plan's own reply attributes among them."""
+    [found] = read_services(conn, [service_id])
+    one = found.service
+    own = read_user_params(conn, {service_id: one.username}).get(service_id, ())
+    return (*of_plan(one.plan, one.plan_reply), *read_policy(conn).along(found.place), *own)
 
 
 _NAMED_LEVELS: Final[Mapping[Level, Table]] = {

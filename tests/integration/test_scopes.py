@@ -152,3 +152,47 @@ def test_r2_8_who_moves_under_a_control_of_another_currency_is_refused_with_his_
     with pytest.raises(BadLoad, match=r"subscribers\[1\]\.class: .*EUR.*IRR"):
         put(database, {"subscribers": [{"username": "ali"}, {"username": "bob", "class": "students"}]})
     assert content(database) == before
+
+
+def test_r1_5_params_tells_every_effective_value_its_scope_and_what_it_hides(
+    database: Database, ledgate: Ledgate
+) -> None:
+    put(database, places(subscriber("bob", **MEMBER), stranger()))
+    garden = {"scope": "visp:tehran", "name": "FinishRule", "value": "garden"}
+    rate = {"scope": "plan:home20", "name": "Mikrotik-Rate-Limit", "value": "30M/30M"}
+    others = [{"scope": scope, "name": IDLE, "value": number} for number, scope in enumerate(SCOPES, 1)]
+    final = {"scope": "center:c1", "name": "simultaneous-use", "value": 1, "status": "passthrough-no"}
+    loose = {"scope": "user:bob", "name": "simultaneous-use", "value": 2}
+    put(database, {"params": [garden, rate, *others, final, loose]})
+    put(database, {"params": [{"scope": "class:students", "name": IDLE, "status": "disabled"}]})
+    assert ledgate("params", "bob").splitlines() == [
+        "simultaneous-use = 1 from center:c1 (final), hides 2 of user:bob",
+        'DebitControl = "Home-Users" from server',
+        'FinishRule = "garden" from visp:tehran, hides "walled-garden" of server',
+        'Framed-Pool = "pool1" from plan:home20',
+        "Idle-Timeout = 7 from user:bob, hides 1 of server, 2 of center:c1, 3 of visp:tehran, 4 of reseller:r1, "
+        "5 of plan:home20",
+        'Mikrotik-Rate-Limit = "30M/30M" from plan:home20, hides "20M/20M" of plan:home20',
+    ]
+    told = ledgate.json("params", "eve@shiraz")
+    assert (told["username"], [one["name"] for one in told["params"]]) == ("eve", ["DebitControl", "FinishRule", IDLE])
+    assert told["params"][2] == {
+        "name": IDLE,
+        "group": "reply",
+        "value": 1,
+        "scope": "server",
+        "status": "passthrough-yes",
+        "hides": [],
+    }
+
+
+def test_r1_5_params_of_a_stranger_are_refused_and_a_pending_change_is_marked(
+    database: Database, ledgate: Ledgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(database, places(subscriber("bob", **MEMBER), subscriber("joe", **MEMBER)))
+    assert ledgate.refuses("params", "zoe") == "no subscriber is called 'zoe'"
+    assert "pending" not in ledgate.json("params", "bob")
+    monkeypatch.setattr("aaa.commands.door.INLINE", 1)
+    put(database, idle("class:students", 60), NOW + 1)
+    assert ledgate.json("params", "bob")["pending"] is True
+    assert "a mass change has not reached this subscriber yet" in ledgate("params", "joe").splitlines()[-1]

@@ -78,6 +78,25 @@ def test_r1_5_an_effective_value_names_what_it_hid_weakest_first_without_disable
     assert (found.name, found.value, found.scope, found.hidden) == ("x-y", 2, VISP, (server, user))
 
 
+def test_r1_5_an_effective_value_is_told_with_its_scope_and_what_it_hid() -> None:
+    server, visp = Param(SERVER, "Mikrotik-Group", "گروه"), Param(VISP, "Mikrotik-Group", "b")
+    found = resolve([server, visp])["Mikrotik-Group"]
+    assert found.line() == 'Mikrotik-Group = "b" from visp:tehran, hides "گروه" of server'
+    assert found.to_json() == {
+        "name": "Mikrotik-Group",
+        "group": "reply",
+        "value": "b",
+        "scope": "visp:tehran",
+        "status": "passthrough-yes",
+        "hides": [{"value": "گروه", "scope": "server", "status": "passthrough-yes"}],
+    }
+    final = resolve([Param(SERVER, "simultaneous-use", 1, NO), Param(USER, "simultaneous-use", 2, NO)])
+    assert final["simultaneous-use"].line() == "simultaneous-use = 1 from server (final), hides 2 of user:ali"
+    assert [final["simultaneous-use"].to_json()[key] for key in ("group", "status")] == ["auth", "passthrough-no"]
+    alone = resolve([Param(USER, "Framed-Route", ("10.0.0.0/8", "10.1.0.0/16"))])["Framed-Route"]
+    assert alone.line() == 'Framed-Route = ["10.0.0.0/8", "10.1.0.0/16"] from user:ali'
+
+
 def test_r1_2_names_do_not_touch_each_other() -> None:
     found = resolve([Param(SERVER, "a-b", 1, NO), Param(USER, "c-d", 2)])
     assert {name: one.value for name, one in found.items()} == {"a-b": 1, "c-d": 2}
