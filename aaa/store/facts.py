@@ -156,7 +156,12 @@ def _by_id(conn: Connection, table: Table, ids: Collection[int]) -> dict[int, An
 
 
 def _reply(stored: Mapping[str, Any]) -> Profile:
-    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in stored.items())
+    return tuple((name, _value(value)) for name, value in stored.items())
+
+
+def _value(stored: Any) -> Any:
+    """A list as a tuple: values are parts of profiles, which are hashed."""
+    return tuple(stored) if isinstance(stored, list) else stored
 
 
 def _service_facts(
@@ -242,7 +247,7 @@ def _names(conn: Connection, table: Table) -> dict[int, str]:
 
 
 def _param(row: Mapping[Any, Any], scope: Scope) -> Param:
-    return Param(scope, row["name"], row["value"], Status(row["status"]))
+    return Param(scope, row["name"], _value(row["value"]), Status(row["status"]))
 
 
 def services_in(level: Level, scope_id: int, *, after: int = 0, limit: int | None = None) -> Any:

@@ -196,3 +196,13 @@ def test_r1_5_params_of_a_stranger_are_refused_and_a_pending_change_is_marked(
     put(database, idle("class:students", 60), NOW + 1)
     assert ledgate.json("params", "bob")["pending"] is True
     assert "a mass change has not reached this subscriber yet" in ledgate("params", "joe").splitlines()[-1]
+
+
+def test_r1_4_a_reply_param_may_repeat_an_attribute(database: Database, ledgate: Ledgate) -> None:
+    put(database, places(subscriber("bob", **MEMBER)))
+    routes = ["10.1.0.0/16", "10.2.0.0/16"]
+    put(database, {"params": [{"scope": "class:students", "name": "Framed-Route", "value": routes}]})
+    assert ledgate.json("explain", "bob", "--at", iso(NOW + DAY))["profile"]["Framed-Route"] == routes
+    put(database, {"params": [{"scope": "user:bob", "name": "Framed-Route", "value": routes[:1]}]})
+    told = ledgate("params", "bob")
+    assert f'Framed-Route = ["{routes[0]}"] from user:bob, hides ["{routes[0]}", "{routes[1]}"] of class' in told
