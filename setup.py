@@ -14,6 +14,7 @@ HOT_MODULES = [
     "aaa/domain/authorisation.py",
     "aaa/domain/grace.py",
     "aaa/domain/mac.py",
+    "aaa/domain/method.py",
     "aaa/domain/session.py",
     "aaa/radius/access.py",
     "aaa/radius/accounting.py",

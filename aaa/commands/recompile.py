@@ -93,6 +93,8 @@ def _recompile_chunk(
             simultaneous_use=compiled.simultaneous_use,
             caller_lock=one.service.mac or "",
             mac_auth=one.service.mac_auth,
+            allowed_methods=compiled.allowed_methods,
+            allowed_nas=compiled.allowed_nas,
         )
         if (
             one.stored_record is not None

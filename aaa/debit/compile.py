@@ -26,10 +26,12 @@ _FOREVER: Final = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What access needs to know of a service beyond its credentials. `simultaneous_use` 0 is no limit."""
+    """What access needs to know of a service beyond its credentials; the limits are those of its policy."""
 
     timeline: Timeline
     simultaneous_use: int
+    allowed_methods: int
+    allowed_nas: tuple[str, ...]
 
 
 class Window(NamedTuple):
@@ -50,7 +52,7 @@ def compile(policy: Policy, service: Service, standing: Standing, now: int) -> C
     horizon = now + HORIZON
     windows = [window for rule in _RULES for window in rule(policy, service, standing, now, horizon)]
     timeline = _sweep(policy, service, windows, now, horizon)
-    return Compiled(timeline, policy.simultaneous_use)
+    return Compiled(timeline, policy.simultaneous_use, policy.allowed_methods, policy.allowed_nas)
 
 
 def _suspended(policy: Policy, service: Service, standing: Standing, now: int, horizon: int) -> list[Window]:

@@ -7,18 +7,23 @@ from typing import Any, Final, TypeVar
 
 from aaa.debit.controls import DebitControl, Definitions
 from aaa.debit.reply import AttributeCheck, BadValue, attribute_value
+from aaa.domain.method import BITS
 from aaa.domain.service import Level, Param, Scope, Status
 from aaa.domain.timeline import Profile
 
 SIMULTANEOUS_USE: Final = "simultaneous-use"
+ALLOWED_METHODS: Final = "allowed-methods"
+ALLOWED_NAS: Final = "allowed-nas"
 DEBIT_CONTROL: Final = "DebitControl"
 FINISH_RULE: Final = "FinishRule"
 
-AUTH: Final = frozenset((SIMULTANEOUS_USE,))
+AUTH: Final = frozenset((SIMULTANEOUS_USE, ALLOWED_METHODS, ALLOWED_NAS))
 HELPER: Final = frozenset((DEBIT_CONTROL, FINISH_RULE))
 # Every other name is of the group `reply`: a RADIUS attribute (R1.4).
 
 MOST_SESSIONS: Final = 65_535
+MOST_NAS: Final = 200
+"""Of names of 64 characters so many fit an access record."""
 
 _Named = TypeVar("_Named")
 
@@ -81,16 +86,21 @@ def check(
     check_attribute: AttributeCheck,
     currencies: Collection[str] = (),
     path: str = "value",
+    routers: Collection[str] = (),
 ) -> Any:
     """The value of a param as it is to be stored. Raises BadParam with `path`.
 
     `currencies` are those of every VISP under the scope the param is set on: a DebitControl of another currency is
-    refused (R2.8).
+    refused (R2.8). `routers` are the names of all there are, for allowed-nas.
     """
     if name == SIMULTANEOUS_USE:
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_SESSIONS:
             raise BadParam(path, f"{name} must be an integer from 1 to {MOST_SESSIONS}")
         return value
+    if name == ALLOWED_METHODS:
+        return _listed(name, value, BITS, len(BITS), path)
+    if name == ALLOWED_NAS:
+        return _listed(name, value, routers, MOST_NAS, path)
     if name == DEBIT_CONTROL:
         control = _named(definitions.debit_controls, name, value, path)
         for currency in currencies:
@@ -135,6 +145,19 @@ def _effective(chain: list[Param]) -> Effective:
 
 def _level(param: Param) -> int:
     return param.scope.level
+
+
+def _listed(name: str, value: object, known: Collection[str], most: int, path: str) -> tuple[str, ...]:
+    """A list of names that are known, in their order. Nobody could log in under an empty one: null removes a param."""
+    if not isinstance(value, list | tuple) or not 1 <= len(value) <= most:
+        raise BadParam(path, f"{name} must be a list of 1 to {most} names")
+    for index, one in enumerate(value):
+        if not isinstance(one, str) or one not in known:
+            what = "there is no NAS called" if name == ALLOWED_NAS else f"must be one of {', '.join(known)}, not"
+            raise BadParam(f"{path}[{index}]", f"{what} {one!r}")
+        if one in value[:index]:
+            raise BadParam(f"{path}[{index}]", f"{one!r} is there twice")
+    return tuple(value)
 
 
 def _spell(value: Any) -> str:

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from aaa.debit.controls import DENY, FINISH_CAUSES, Action, DebitControl, Definitions, Deny, FinishRule
 from aaa.debit.params import (
+    ALLOWED_METHODS,
+    ALLOWED_NAS,
     DEBIT_CONTROL,
     FINISH_RULE,
     SIMULTANEOUS_USE,
@@ -25,6 +27,7 @@ from aaa.debit.reply import (
     INTERIM,
     is_ipv6,
 )
+from aaa.domain.method import mask
 from aaa.domain.service import Param
 from aaa.domain.timeline import AttributeValue, Cause, Profile, Verdict, profile
 
@@ -57,7 +60,8 @@ class Policy:
     """Everything that decides access apart from the service itself, its account's standing and the time.
 
     `debit` is the DebitControl in force and `debit_scope` where it was set; `blocked` has a grant for every cause that
-    a FinishRule can name, and `suspended` those for suspensions of single reasons. `simultaneous_use` 0 is no limit.
+    a FinishRule can name, and `suspended` those for suspensions of single reasons. `simultaneous_use` 0 is no limit;
+    `allowed_methods` are bits of aaa.domain.method, 0 for any; `allowed_nas` names of routers, empty for any.
     """
 
     debit: DebitControl | None
@@ -66,6 +70,8 @@ class Policy:
     blocked: Mapping[Cause, Grant]
     suspended: Mapping[str, Grant]
     simultaneous_use: int
+    allowed_methods: int = 0
+    allowed_nas: tuple[str, ...] = ()
 
     def grant(self, cause: Cause | None, kind: str = "") -> Grant:
         """What a service gets for a cause; None: no cause holds. `kind` is the reason of a suspension."""
@@ -96,6 +102,8 @@ def resolve_policy(
     rule: FinishRule | None = _definition(effective, FINISH_RULE, definitions.finish_rules)
     reply: dict[str, AttributeValue] = {name: found.value for name, found in effective.items() if is_reply(name)}
     limit = effective.get(SIMULTANEOUS_USE)
+    methods = effective.get(ALLOWED_METHODS)
+    routers = effective.get(ALLOWED_NAS)
     return Policy(
         debit,
         str(effective[DEBIT_CONTROL].scope) if debit is not None else "",
@@ -103,6 +111,8 @@ def resolve_policy(
         {cause: _finish(rule.action(cause) if rule else DENY, reply) for cause in FINISH_CAUSES},
         {reason: _finish(action, reply) for reason, action in rule.suspended.items()} if rule else {},
         limit.value if limit else 0,
+        mask(methods.value) if methods else 0,
+        routers.value if routers else (),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final, Protocol, final
 
 from aaa.domain import mac
 from aaa.domain.instant import iso
+from aaa.domain.method import BITS
 from aaa.radius import credentials
 from aaa.radius.clients import Clients, Nas, is_address
 from aaa.radius.credentials import CredentialResult
@@ -62,6 +63,8 @@ _MESSAGES: Final = {
     "authorize-only": b"Authorize-Only is not supported here.",
     "administration": b"This login is for the network, not for the router itself.",
     "caller-id": b"This login is bound to another device.",
+    "allowed-methods": b"This login needs another authentication method.",
+    "allowed-nas": b"This login is not allowed at this place.",
     "simultaneous-use": b"This login is already in use.",
     "suspended": b"Access is blocked: the service is suspended.",
     "debit": b"Access is blocked: the account is in debt. Please pay to go on.",
@@ -259,6 +262,12 @@ class Access:
         if head.caller_lock and _caller(request) != head.caller_lock:
             answer.detail = f"locked_to={head.caller_lock}"
             return _reject(answer, request, secret, "caller-id", result)
+        if head.allowed_nas and nas.name.encode() not in head.allowed_nas.split(b"\0"):
+            return _reject(answer, request, secret, "allowed-nas", result)
+        # A login by MAC address proves no password; `mac_auth` alone allows it.
+        if head.allowed_methods and not blank and not head.allowed_methods & BITS[result.method]:
+            answer.detail = f"method={result.method}"
+            return _reject(answer, request, secret, "allowed-methods", result)
         return self._verdict(answer, request, record, head, secret, result, kind, now, salts)
 
     def _verdict(
@@ -315,7 +324,7 @@ class Access:
                 name = name[:at]
         record = self._view.find(name, visp)
         if record is None and kind != PPP_SESSION:
-            for spelling in mac_spellings(name):
+            for spelling in mac.spellings(name):
                 record = self._view.find(spelling, visp)
                 if record is not None and (not record or entry(record).mac_auth):
                     return record
@@ -328,30 +337,6 @@ _CREDENTIAL_CAUSES: Final = {
     "several": "no-password",
     "lm-only": "lm-only",
 }
-
-
-def mac_spellings(name: bytes) -> list[bytes]:
-    """The ways to write a MAC address that RouterOS knows (`radius-mac-format`), in capitals, then small letters.
-
-    Empty if `name` is no MAC address.
-    """
-    if not 12 <= len(name) <= 17 or not name.isascii():
-        return []
-    normal = mac.normalise(name.decode())
-    if normal is None:
-        return []
-    pairs = normal.split(":")
-    digits = "".join(pairs)
-    upper = [
-        normal,
-        "-".join(pairs),
-        " ".join(pairs),
-        digits,
-        f"{digits[:6]}:{digits[6:]}",
-        f"{digits[:6]}-{digits[6:]}",
-        f"{digits[:4]}:{digits[4:8]}:{digits[8:]}",
-    ]
-    return [spelling.encode() for spelling in upper] + [spelling.lower().encode() for spelling in upper]
 
 
 def _is_administration(request: Packet) -> bool:

@@ -1,9 +1,9 @@
 """The access record: one service's credentials and timeline in the very bytes that the replica holds and auth reads.
 Pure.
 
-Layout, big-endian: header, sealed password, caller-id lock, segments of a fixed size, reasons as JSON. Profiles are
-named by id; a service's own Framed-IP-Address rides in the segment instead, so that services with static addresses
-share profiles.
+Layout, big-endian: header, sealed password, caller-id lock, the routers allowed (only where such a list is set: its
+size, then names with NULs between), segments of a fixed size, reasons as JSON. Profiles are named by id; a service's
+own Framed-IP-Address rides in the segment instead, so that services with static addresses share profiles.
 """
 
 import json
@@ -14,12 +14,19 @@ from typing import Any, Final, final
 
 from aaa.domain.timeline import Cause, Profile, Reason, Segment, Timeline, Verdict
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+_OLDEST: Final = 1
+"""Format 1 differs in nothing but that it says nothing of methods and routers: all are allowed."""
 # format, flags, service, version, simultaneous use, size of sealed, size of caller lock, segments, horizon
 _HEADER: Final = struct.Struct("!BBQIHHBBq")
 _SEGMENT: Final = struct.Struct("!qqBqIH")  # start, verdict end, verdict, profile, framed ip, reason + 1
 _INSTANT: Final = struct.Struct("!q")
+_SIZE: Final = struct.Struct("!H")
+# Flags: a bit, four bits of aaa.domain.method, a bit.
 _MAC_AUTH: Final = 1
+_METHODS_SHIFT: Final = 1
+_METHODS: Final = 15
+_HAS_NAS: Final = 32
 _FRAMED_IP: Final = "Framed-IP-Address"
 
 
@@ -50,11 +57,15 @@ class Step:
 @final
 class Entry:
     """The head of a record. `caller_lock` is a normalised MAC or empty; `simultaneous_use` 0 means no limit.
+    `allowed_methods` are bits of aaa.domain.method, 0 for any; `allowed_nas` names of routers with NULs between, empty
+    for any.
 
     It and Step are plain classes, not tuples: one of each is made for every login, and compiled they cost next to none.
     """
 
     __slots__ = (
+        "allowed_methods",
+        "allowed_nas",
         "caller_lock",
         "horizon",
         "mac_auth",
@@ -77,6 +88,8 @@ class Entry:
         segments: int,
         horizon: int,
         segments_at: int,
+        allowed_methods: int,
+        allowed_nas: bytes,
     ) -> None:
         self.service_id = service_id
         self.version = version
@@ -87,6 +100,8 @@ class Entry:
         self.segments = segments
         self.horizon = horizon
         self.segments_at = segments_at
+        self.allowed_methods = allowed_methods
+        self.allowed_nas = allowed_nas
 
 
 _spell: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -137,6 +152,8 @@ def pack(
     simultaneous_use: int = 0,
     caller_lock: str = "",
     mac_auth: bool = False,
+    allowed_methods: int = 0,
+    allowed_nas: tuple[str, ...] = (),
 ) -> tuple[bytes, dict[int, Profile]]:
     """The record, and the profiles that its segments name."""
     profiles: dict[int, Profile] = {}
@@ -155,9 +172,15 @@ def pack(
         end = timeline.verdict_end(index) or 0
         packed.append(_SEGMENT.pack(segment.start, end, segment.verdict, name, address, reason))
     lock = caller_lock.encode()
+    flags = (_MAC_AUTH if mac_auth else 0) | allowed_methods << _METHODS_SHIFT
+    routers = b""
+    if allowed_nas:
+        flags |= _HAS_NAS
+        listed = "\0".join(allowed_nas).encode()
+        routers = _SIZE.pack(len(listed)) + listed
     header = _HEADER.pack(
         FORMAT,
-        _MAC_AUTH if mac_auth else 0,
+        flags,
         service_id,
         version,
         simultaneous_use,
@@ -167,26 +190,33 @@ def pack(
         timeline.horizon,
     )
     tail = _spell(reasons).encode() if reasons else b""
-    return b"".join((header, sealed, lock, *packed, tail)), profiles
+    return b"".join((header, sealed, lock, routers, *packed, tail)), profiles
 
 
 def entry(record: bytes) -> Entry:
     """Decode the head of a record; raises UnknownFormat."""
     written, flags, service_id, version, limit, sealed_size, lock_size, count, horizon = _HEADER.unpack_from(record)
-    if written != FORMAT:
-        raise UnknownFormat(f"access record of format {written}, this version reads {FORMAT}")
+    if written > FORMAT or written < _OLDEST:
+        raise UnknownFormat(f"access record of format {written}, this version reads {_OLDEST} to {FORMAT}")
     lock_at = _HEADER.size + sealed_size
-    segments_at = lock_at + lock_size
+    lock_end = segments_at = lock_at + lock_size
+    allowed_nas = b""
+    if flags & _HAS_NAS:
+        listed_at = lock_end + _SIZE.size
+        segments_at = listed_at + int(_SIZE.unpack_from(record, lock_end)[0])
+        allowed_nas = record[listed_at:segments_at]
     return Entry(
         service_id,
         version,
         limit,
         bool(flags & _MAC_AUTH),
         record[_HEADER.size : lock_at],
-        record[lock_at:segments_at].decode() if lock_size else "",
+        record[lock_at:lock_end].decode() if lock_size else "",
         count,
         horizon,
         segments_at,
+        flags >> _METHODS_SHIFT & _METHODS,
+        allowed_nas,
     )
 
 
@@ -250,8 +280,16 @@ def agrees(stored: bytes, fresh: bytes, now: int) -> bool:
     return _from(stored, old, now, horizon) == _from(fresh, new, now, horizon)
 
 
-def _limits(head: Entry) -> tuple[int, int, bool, bytes, str]:
-    return head.service_id, head.simultaneous_use, head.mac_auth, head.sealed, head.caller_lock
+def _limits(head: Entry) -> tuple[int, int, bool, bytes, str, int, bytes]:
+    return (
+        head.service_id,
+        head.simultaneous_use,
+        head.mac_auth,
+        head.sealed,
+        head.caller_lock,
+        head.allowed_methods,
+        head.allowed_nas,
+    )
 
 
 def _from(record: bytes, head: Entry, now: int, horizon: int) -> list[tuple[int, int, int, int, Reason | None]]:

@@ -228,12 +228,20 @@ class _Loading:
         value = reader.raw("value") if reader.has("value") or known is None else known.value
         if value is not None:
             try:
-                value = params.check(name, value, known_controls, self._check, path=reader.at("value"))
+                value = params.check(
+                    name, value, known_controls, self._check, path=reader.at("value"), routers=self._routers(name)
+                )
             except BadValue as error:
                 raise BadLoad(error.path, error.message) from None
         stored = list(value) if isinstance(value, tuple) else value
         param_id = catalogue.put_param(self._door, level, scope_id, scope, name, stored, Status(status))
         self._paths["param", param_id] = reader.at("value")
+
+    def _routers(self, param_name: str) -> Sequence[str]:
+        """The routers that a param of this name may list."""
+        if param_name != params.ALLOWED_NAS:
+            return ()
+        return self._conn.execute(select(nas.c.name).where(nas.c.removed.is_(False))).scalars().all()
 
     def check_currencies(self, known: controls.Definitions) -> None:
         """A DebitControl that has a currency must not reach a VISP of another one (R2.8)."""

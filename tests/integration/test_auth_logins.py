@@ -60,9 +60,16 @@ DOCUMENT = document(
         subscriber("both", "tehrani"),
         subscriber("both", "brnensky", visp="brno", plan=None),
         subscriber("locked", mac=MAC),
+        subscriber("chapman"),
+        subscriber("townsman"),
         subscriber(MAC, "not blank", mac_auth=True),
     ],
 )
+DOCUMENT["params"] = [
+    *DOCUMENT["params"],
+    {"scope": "user:chapman", "name": "allowed-methods", "value": ["chap", "mschap"]},
+    {"scope": "user:townsman", "name": "allowed-nas", "value": ["tower-a", "six"]},
+]
 
 
 @pytest.fixture
@@ -119,6 +126,12 @@ def test_logins_on_both_databases(served: Installation) -> None:
     )
     assert "E=649" in gone.attributes["MS-CHAP-Error"]
 
+    # R1.4: allowed methods and routers.
+    for method, attribute in METHODS.items():
+        expected = "Access-Reject" if method == "pap" else "Access-Accept"
+        assert code(served, f"User-Name=chapman,{attribute}=secret") == expected, method
+    assert code(served, "User-Name=townsman,User-Password=secret") == "Access-Reject"
+
     # A realm chooses the VISP; without one the name must be unambiguous.
     assert code(served, "User-Name=both@tehran.example,User-Password=tehrani") == "Access-Accept"
     assert code(served, "User-Name=both@brno.example,User-Password=brnensky") == "Access-Accept"
@@ -128,6 +141,8 @@ def test_logins_on_both_databases(served: Installation) -> None:
     log = served.log
     assert "login user=late nas=four result=accept verdict=restrict cause=debit" in log
     assert "debt=812000" in log
+    assert "login user=chapman nas=four result=reject cause=allowed-methods method=pap" in log
+    assert "login user=townsman nas=four result=reject cause=allowed-nas" in log
     assert "max_debt=800000" in log
     assert "scope=server" in log
     assert "login user=gone nas=four result=reject verdict=deny cause=expire" in log

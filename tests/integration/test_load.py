@@ -311,6 +311,8 @@ IN_IRR = {"name": "Home-Users", "currency": "IRR"}
         ({"params": [{"scope": "server", "name": "DebitControl", "value": "VIP", "status": "on"}]}, "params[0].status"),
         ({"params": [{"scope": "visp:tehran", "name": "simultaneous-use"}]}, "params[0].value"),
         ({"params": [{"scope": "visp:tehran", "name": "simultaneous-use", "value": 0}]}, "params[0].value"),
+        ({"params": [{"scope": "server", "name": "allowed-nas", "value": ["mt9"]}]}, "params[0].value[0]"),
+        ({"params": [{"scope": "server", "name": "allowed-methods", "value": ["pap", "eap"]}]}, "params[0].value[1]"),
         ({"nas": [{"name": "x", "address": "10.0.0.1"}]}, "nas[0].secret"),
         ({"nas": [{"name": "x", "address": "10.0.0.1/8", "secret": "hush"}]}, "nas[0].address"),
         ({"nas": [{"name": "x", "address": "router", "secret": "hush"}]}, "nas[0].address"),

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from aaa.domain.instant import iso
+from aaa.domain.method import mask
 from aaa.domain.service import Level
 from aaa.store.database import Database
-from aaa.store.tables import center, enforcement, event, job, reseller, service_class
+from aaa.store.record import entry
+from aaa.store.tables import access, center, enforcement, event, job, reseller, service_class
 from ledgate.load import BadLoad
 from tests.integration.command import Ledgate
 from tests.integration.ledger import (
@@ -206,3 +208,30 @@ def test_r1_4_a_reply_param_may_repeat_an_attribute(database: Database, ledgate:
     put(database, {"params": [{"scope": "user:bob", "name": "Framed-Route", "value": routes[:1]}]})
     told = ledgate("params", "bob")
     assert f'Framed-Route = ["{routes[0]}"] from user:bob, hides ["{routes[0]}", "{routes[1]}"] of class' in told
+
+
+def test_r1_4_allowed_methods_and_routers_ride_the_access_record_from_whatever_scope(
+    database: Database, ledgate: Ledgate
+) -> None:
+    put(database, places(subscriber("bob", **MEMBER), stranger()))
+
+    def limits(name: str) -> tuple[int, bytes]:
+        [stored] = rows(database, access, access.c.service_id == service_row(database, name).id)
+        head = entry(stored.record)
+        return head.allowed_methods, head.allowed_nas
+
+    second = {"name": "mt2", "address": "10.0.0.2", "secret": "s"}
+    routers = {"scope": "center:c1", "name": "allowed-nas", "value": ["mt2", "mt1"]}
+    methods = {"scope": "class:students", "name": "allowed-methods", "value": ["mschapv2", "chap"]}
+    put(database, {"nas": [second], "params": [routers, methods]})  # a router of the same file
+    assert (limits("bob"), limits("eve")) == ((mask(["chap", "mschapv2"]), b"mt2\0mt1"), (0, b""))
+    assert ledgate("params", "bob").splitlines()[:2] == [
+        'allowed-methods = ["mschapv2", "chap"] from class:students',
+        'allowed-nas = ["mt2", "mt1"] from center:c1',
+    ]
+    assert timeline_of(database, "eve")[1] == 1
+    before = content(database)
+    put(database, {"params": [routers, methods]}, NOW + 1)
+    assert content(database) == before
+    put(database, {"params": [{**routers, "value": None}, {**methods, "status": "disabled"}]})
+    assert limits("bob") == (0, b"")

@@ -17,6 +17,8 @@ KNOWN = Definitions(
     {"Home-Users": cases.control(currency="IRR"), "VIP": cases.control("VIP")}, {"garden": cases.rule()}
 )
 
+ROUTERS = ("mt1", "mt2")
+
 
 # Rows: status on server, visp and user (None: not set there) and the scope whose value counts.
 @pytest.mark.parametrize(
@@ -117,6 +119,8 @@ def test_r1_2_r1_3_agree_with_the_oracle_in_any_order(params: tuple[Param, ...])
     [
         ("simultaneous-use", 1, 1),
         ("simultaneous-use", 65_535, 65_535),
+        ("allowed-methods", ["mschapv2", "chap"], ("mschapv2", "chap")),
+        ("allowed-nas", ["mt2"], ("mt2",)),
         ("DebitControl", "VIP", "VIP"),
         ("FinishRule", "garden", "garden"),
         ("Idle-Timeout", 60, 60),
@@ -124,7 +128,7 @@ def test_r1_2_r1_3_agree_with_the_oracle_in_any_order(params: tuple[Param, ...])
     ],
 )
 def test_r1_4_good_values(name: str, value: object, stored: object) -> None:
-    assert check(name, value, KNOWN, cases.check_attribute) == stored
+    assert check(name, value, KNOWN, cases.check_attribute, routers=ROUTERS) == stored
 
 
 @pytest.mark.parametrize(
@@ -150,6 +154,26 @@ def test_r1_4_bad_values_are_refused_with_their_path(name: str, value: object, m
     assert caught.value.path == "params[2].value"
     assert str(caught.value).startswith("params[2].value: ")
     assert isinstance(caught.value, BadValue)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("allowed-methods", [], "value: allowed-methods must be a list of 1 to 4 names"),
+        ("allowed-methods", "pap", "value: allowed-methods must be a list of 1 to 4 names"),
+        ("allowed-methods", ["pap", "eap"], r"value\[1\]: must be one of pap, chap, mschap, mschapv2, not 'eap'"),
+        ("allowed-methods", ["PAP"], r"value\[0\]: must be one of .*, not 'PAP'"),
+        ("allowed-methods", ["pap", "pap"], r"value\[1\]: 'pap' is there twice"),
+        ("allowed-nas", [], "value: allowed-nas must be a list of 1 to 200 names"),
+        ("allowed-nas", ["mt1", "mt3"], r"value\[1\]: there is no NAS called 'mt3'"),
+        ("allowed-nas", [1], r"value\[0\]: there is no NAS called 1"),
+        ("allowed-nas", [["mt1"]], r"value\[0\]: there is no NAS called"),
+        ("allowed-nas", ["mt1"] * 201, "value: allowed-nas must be a list of 1 to 200 names"),
+    ],
+)
+def test_r1_4_a_bad_list_is_refused_with_the_path_of_its_item(name: str, value: object, message: str) -> None:
+    with pytest.raises(BadParam, match=f"^{message}"):
+        check(name, value, KNOWN, cases.check_attribute, routers=ROUTERS)
 
 
 def test_r1_4_groups() -> None:

@@ -109,6 +109,8 @@ class World:
         simultaneous_use: int = 0,
         caller_lock: str = "",
         mac_auth: bool = False,
+        allowed_methods: int = 0,
+        allowed_nas: tuple[str, ...] = (),
     ) -> None:
         """A service in the replica."""
         timeline = timeline or always()
@@ -120,6 +122,8 @@ class World:
             simultaneous_use=simultaneous_use,
             caller_lock=caller_lock,
             mac_auth=mac_auth,
+            allowed_methods=allowed_methods,
+            allowed_nas=allowed_nas,
         )
         self.records[username.encode(), visp] = record
         for name, pairs in profiles.items():

@@ -2,12 +2,15 @@
 
 import pytest
 
-from aaa.radius.access import ACCEPT, REJECT, Answer, mac_spellings
+from aaa.domain.mac import spellings
+from aaa.domain.method import BITS, mask
+from aaa.radius import credentials
+from aaa.radius.access import ACCEPT, REJECT, Answer
 from aaa.radius.packet import SERVICE_TYPE, USER_PASSWORD, encode_attribute, parse
 from aaa.radius.peer import proves_password
 from tests.unit.radius.logins import HOTSPOT, NAMES, PPP, World, told
 
-METHODS = ["pap", "chap", "mschap", "mschapv2"]
+METHODS = ("pap", "chap", "mschap", "mschapv2")
 MAC = "02:AB:CD:EF:01:23"
 SPELLINGS = [
     "02:AB:CD:EF:01:23",
@@ -148,8 +151,8 @@ def test_a_request_without_a_name_is_refused() -> None:
 
 
 def test_mikrotiks_seven_formats_are_all_known() -> None:
-    assert [spelling.decode() for spelling in mac_spellings(b"02abcdef0123")[:7]] == SPELLINGS
-    assert mac_spellings(b"02abcdef012") == mac_spellings(b"02abcdef012g") == mac_spellings("é".encode() * 6) == []
+    assert [spelling.decode() for spelling in spellings(b"02abcdef0123")[:7]] == SPELLINGS
+    assert spellings(b"02abcdef012") == spellings(b"02abcdef012g") == spellings("é".encode() * 6) == []
 
 
 @pytest.mark.parametrize("stored", [MAC, "02abcd-ef0123"])
@@ -190,6 +193,54 @@ def test_another_spelling_finds_only_services_marked_for_mac_authentication() ->
     made = world(username=MAC, password="secret", mac_auth=False)
     assert outcome(made.login("02abcdef0123", "secret")) == (REJECT, "unknown-user")
     assert outcome(made.login(MAC, "secret")) == (ACCEPT, "")
+
+
+# --- allowed methods and routers (R1.4) ---
+
+
+def test_r1_4_the_methods_that_records_and_params_know_are_those_that_are_verified() -> None:
+    assert tuple(BITS) == credentials.METHODS == METHODS
+    assert sorted(BITS.values()) == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize("used", METHODS)
+@pytest.mark.parametrize("allowed", [("pap",), ("chap", "mschapv2"), ("mschap",), METHODS, ()])
+def test_r1_4_allowed_methods_let_in_who_uses_one_of_them(used: str, allowed: tuple[str, ...]) -> None:
+    answer = world(allowed_methods=mask(allowed)).login(method=used)
+    if used in allowed or not allowed:
+        assert outcome(answer) == (ACCEPT, "")
+    else:
+        assert outcome(answer) == (REJECT, "allowed-methods")
+        assert answer.detail == f"method={used}"
+
+
+def test_r1_4_who_does_not_know_the_password_learns_nothing_of_methods_and_routers() -> None:
+    made = world(allowed_methods=mask(["chap"]), allowed_nas=("elsewhere",))
+    assert outcome(made.login("ali", "wrong")) == (REJECT, "wrong-password")
+
+
+def test_r1_4_allowed_methods_do_not_keep_out_a_login_by_mac_address() -> None:
+    made = world(username=MAC, mac_auth=True, allowed_methods=mask(["mschapv2"]))
+    assert outcome(made.login(MAC, "", calling=MAC, more=HOTSPOT)) == (ACCEPT, "")
+    assert outcome(made.login(MAC, "secret", calling=MAC, more=HOTSPOT)) == (REJECT, "allowed-methods")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "let_in"),
+    [((), True), (("mt1",), True), (("mt0", "mt1"), True), (("mt2",), False), (("mt", "mt11", "1"), False)],
+)
+def test_r1_4_allowed_nas_lets_in_from_these_routers_only(allowed: tuple[str, ...], let_in: bool) -> None:
+    answer = world(allowed_nas=allowed).login()
+    assert outcome(answer) == ((ACCEPT, "") if let_in else (REJECT, "allowed-nas"))
+
+
+def test_r1_4_a_refused_method_or_router_takes_no_seat() -> None:
+    for made in (
+        world(allowed_methods=mask(["chap"]), simultaneous_use=1),
+        world(allowed_nas=("mt2",), simultaneous_use=1),
+    ):
+        assert made.login().kind == REJECT
+        assert made.taken == []
 
 
 # --- caller-id lock ---

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from aaa.debit.params import MOST_NAS
 from aaa.domain.timeline import (
     AttributeValue,
     Cause,
@@ -73,16 +74,35 @@ def packed(timeline: Timeline, version: int = 1, **limits: object) -> bytes:
     st.sampled_from(("", "AA:BB:CC:DD:EE:FF")),
     st.booleans(),
     st.integers(1, 2**63 - 1),
+    st.integers(0, 15),
+    st.lists(st.sampled_from(("mt1", "برج", "tower b")), max_size=3).map(tuple),
 )
 def test_what_is_packed_comes_out_again(
-    timeline: Timeline, version: int, sealed: bytes, limit: int, lock: str, mac_auth: bool, service_id: int
+    timeline: Timeline,
+    version: int,
+    sealed: bytes,
+    limit: int,
+    lock: str,
+    mac_auth: bool,
+    service_id: int,
+    methods: int,
+    routers: tuple[str, ...],
 ) -> None:
     octets, named = record.pack(
-        service_id, version, timeline, sealed=sealed, simultaneous_use=limit, caller_lock=lock, mac_auth=mac_auth
+        service_id,
+        version,
+        timeline,
+        sealed=sealed,
+        simultaneous_use=limit,
+        caller_lock=lock,
+        mac_auth=mac_auth,
+        allowed_methods=methods,
+        allowed_nas=routers,
     )
     head = record.entry(octets)
     assert (head.service_id, head.version, head.sealed) == (service_id, version, sealed)
     assert (head.simultaneous_use, head.caller_lock, head.mac_auth) == (limit, lock, mac_auth)
+    assert (head.allowed_methods, head.allowed_nas) == (methods, "\0".join(routers).encode())
     assert (head.segments, head.horizon) == (len(timeline.segments), timeline.horizon)
     assert record.timeline(octets, named) == timeline
     assert all(record.profile_id(shared) == name for name, shared in named.items())
@@ -180,6 +200,8 @@ def test_whatever_differs_beside_the_steps_is_noticed() -> None:
     assert not record.agrees(stored, packed(ONE, simultaneous_use=1), 50)
     assert not record.agrees(stored, packed(ONE, caller_lock="AA:BB:CC:DD:EE:FF"), 50)
     assert not record.agrees(stored, packed(ONE, mac_auth=True), 50)
+    assert not record.agrees(stored, packed(ONE, allowed_methods=1), 50)
+    assert not record.agrees(stored, packed(ONE, allowed_nas=("mt1",)), 50)
     assert not record.agrees(stored, record.pack(12, 1, ONE, sealed=SEALED[1:])[0], 50)
     assert not record.agrees(stored, record.pack(13, 1, ONE, sealed=SEALED)[0], 50)
 
@@ -190,7 +212,23 @@ def test_the_past_does_not_count() -> None:
     assert not record.agrees(packed(ONE), packed(changed), 39)
 
 
-def test_a_record_of_another_format_is_refused_by_name() -> None:
+@pytest.mark.parametrize("written", [0, 3, 9])
+def test_a_record_of_another_format_is_refused_by_name(written: int) -> None:
     octets = packed(ONE)
-    with pytest.raises(record.UnknownFormat, match="format 9, this version reads 1"):
-        record.entry(b"\x09" + octets[1:])
+    with pytest.raises(record.UnknownFormat, match=f"format {written}, this version reads 1 to 2"):
+        record.entry(bytes((written,)) + octets[1:])
+
+
+def test_a_record_of_the_first_format_is_read_and_allows_every_method_and_router() -> None:
+    fresh, named = record.pack(12, 1, ONE, sealed=SEALED, caller_lock="AA:BB:CC:DD:EE:FF", mac_auth=True)
+    first = b"\x01" + fresh[1:]
+    head = record.entry(first)
+    assert (head.allowed_methods, head.allowed_nas, head.mac_auth) == (0, b"", True)
+    assert record.timeline(first, named) == ONE
+    assert record.agrees(first, fresh, 50)  # so an upgrade rewrites nothing
+
+
+def test_as_many_routers_as_a_param_may_list_fit() -> None:
+    names = tuple(f"{number:03}" + "برج" * 20 for number in range(MOST_NAS))
+    head = record.entry(packed(ONE, allowed_nas=names))
+    assert head.allowed_nas.decode().split("\0") == list(names)
