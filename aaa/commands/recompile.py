@@ -11,8 +11,7 @@ from sqlalchemy import Connection, select
 
 from aaa.clock import DAY, SECOND
 from aaa.debit.compile import compile
-from aaa.debit.controls import Definitions, debit_control, finish_rule
-from aaa.debit.params import DEBIT_CONTROL, FINISH_RULE
+from aaa.debit.controls.definitions import definitions
 from aaa.debit.policy import Policy, resolve_policy
 from aaa.domain.service import Param
 from aaa.domain.timeline import Profile, Timeline
@@ -46,7 +45,7 @@ class Policies:
 
     def __init__(self, conn: Connection) -> None:
         self._facts = facts.read_policy(conn)
-        self._definitions = definitions(self._facts.controls)
+        self._definitions = definitions(self._facts.controls, load().check)
         self._resolved: dict[facts.Place, Policy] = {}
 
     def of(self, found: facts.ServiceFacts, own: tuple[Param, ...]) -> Policy:
@@ -61,15 +60,6 @@ class Policies:
         if not own:
             self._resolved[found.place] = policy
         return policy
-
-
-def definitions(controls: Mapping[tuple[str, str], Any]) -> Definitions:
-    """The stored control objects, by (kind, name), as policy knows them."""
-    check = load().check
-    return Definitions(
-        {name: debit_control(name, value) for (kind, name), value in controls.items() if kind == DEBIT_CONTROL},
-        {name: finish_rule(name, value, check) for (kind, name), value in controls.items() if kind == FINISH_RULE},
-    )
 
 
 def _recompile_chunk(

@@ -5,8 +5,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from aaa.debit.controls import DebitControl, Definitions
+from aaa.debit.controls.debit_control import DebitControl
+from aaa.debit.controls.definitions import DEBIT_CONTROL, KINDS, Definitions
 from aaa.debit.reply import AttributeCheck, BadValue, attribute_value
+from aaa.domain.login_time import MOST_WINDOWS, BadLoginTime, LoginTime
+from aaa.domain.mac import normalise
 from aaa.domain.method import BITS
 from aaa.domain.service import Level, Param, Scope, Status
 from aaa.domain.timeline import Profile
@@ -14,13 +17,19 @@ from aaa.domain.timeline import Profile
 SIMULTANEOUS_USE: Final = "simultaneous-use"
 ALLOWED_METHODS: Final = "allowed-methods"
 ALLOWED_NAS: Final = "allowed-nas"
-DEBIT_CONTROL: Final = "DebitControl"
-FINISH_RULE: Final = "FinishRule"
+LOGIN_TIME: Final = "login-time"
+CALLER_ID_LOCK: Final = "caller-id-lock"
+GIGABYTE: Final = "gigabyte"
 
-AUTH: Final = frozenset((SIMULTANEOUS_USE, ALLOWED_METHODS, ALLOWED_NAS))
-HELPER: Final = frozenset((DEBIT_CONTROL, FINISH_RULE))
+AUTH: Final = frozenset((SIMULTANEOUS_USE, ALLOWED_METHODS, ALLOWED_NAS, LOGIN_TIME, CALLER_ID_LOCK))
+ACCT: Final = frozenset((GIGABYTE,))
+HELPER: Final = frozenset(KINDS)
 # Every other name is of the group `reply`: a RADIUS attribute (R1.4).
 
+GIGABYTES: Final = (10**9, 2**30)
+"""What a gigabyte may be, in octets."""
+LOCK_OFF: Final = "off"
+LOCK_LEARN: Final = "learn"
 MOST_SESSIONS: Final = 65_535
 MOST_NAS: Final = 200
 """Of names of 64 characters so many fit an access record."""
@@ -65,12 +74,15 @@ class Effective:
 
 def is_reply(name: str) -> bool:
     """Whether a param of this name is a reply attribute."""
-    return name not in AUTH and name not in HELPER
+    return name not in AUTH and name not in HELPER and name not in ACCT
 
 
 def group(name: str) -> str:
-    """The group of a param of this name: helper, auth or reply (R1.4)."""
-    return "helper" if name in HELPER else "auth" if name in AUTH else "reply"
+    """The group of a param of this name: helper, auth, acct or reply (R1.4)."""
+    for word, names in (("helper", HELPER), ("auth", AUTH), ("acct", ACCT)):
+        if name in names:
+            return word
+    return "reply"
 
 
 def of_plan(plan: str | None, reply: Profile) -> tuple[Param, ...]:
@@ -101,13 +113,20 @@ def check(
         return _listed(name, value, BITS, len(BITS), path)
     if name == ALLOWED_NAS:
         return _listed(name, value, routers, MOST_NAS, path)
-    if name == DEBIT_CONTROL:
-        control = _named(definitions.debit_controls, name, value, path)
-        for currency in currencies:
-            require_currency(control, currency, path)
+    if name == LOGIN_TIME:
+        return _login_time(value, path)
+    if name == CALLER_ID_LOCK:
+        return _caller_id_lock(value, path)
+    if name == GIGABYTE:
+        if value not in GIGABYTES or isinstance(value, float):
+            raise BadParam(path, f"{name} must be {' or '.join(map(str, GIGABYTES))}")
+        return value
+    if name in KINDS:
+        control = _named(definitions.of(name), name, value, path)
+        if isinstance(control, DebitControl):
+            for currency in currencies:
+                require_currency(control, currency, path)
         return control.name
-    if name == FINISH_RULE:
-        return _named(definitions.finish_rules, name, value, path).name
     try:
         return attribute_value(name, value, path, check_attribute)
     except BadValue as error:
@@ -158,6 +177,26 @@ def _listed(name: str, value: object, known: Collection[str], most: int, path: s
         if one in value[:index]:
             raise BadParam(f"{path}[{index}]", f"{one!r} is there twice")
     return tuple(value)
+
+
+def _login_time(value: object, path: str) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not 1 <= len(value) <= MOST_WINDOWS:
+        raise BadParam(path, f"{LOGIN_TIME} must be a list of 1 to {MOST_WINDOWS} windows")
+    for index, one in enumerate(value):
+        try:
+            LoginTime((str(one),))
+        except BadLoginTime as error:
+            raise BadParam(f"{path}[{index}]", str(error)) from None
+    return tuple(value)
+
+
+def _caller_id_lock(value: object, path: str) -> str:
+    if value in (LOCK_OFF, LOCK_LEARN):
+        return str(value)
+    mac = normalise(value) if isinstance(value, str) else None
+    if mac is None:
+        raise BadParam(path, f"{CALLER_ID_LOCK} must be {LOCK_OFF}, {LOCK_LEARN} or a MAC address, not {value!r}")
+    return mac
 
 
 def _spell(value: Any) -> str:

@@ -4,12 +4,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aaa.debit.controls import DENY, FINISH_CAUSES, Action, DebitControl, Definitions, Deny, FinishRule
+from aaa.debit.controls.debit_control import DebitControl
+from aaa.debit.controls.definitions import (
+    DEBIT_CONTROL,
+    FINISH_RULE,
+    FUP_POLICY,
+    OVERDUE_POLICY,
+    SUSPEND_POLICY,
+    Definitions,
+)
+from aaa.debit.controls.finish_rule import DENY, FINISH_CAUSES, Action, Deny, FinishRule
+from aaa.debit.controls.fup_policy import FupPolicy
+from aaa.debit.controls.overdue_policy import OverduePolicy
+from aaa.debit.controls.suspend_policy import SuspendPolicy
 from aaa.debit.params import (
     ALLOWED_METHODS,
     ALLOWED_NAS,
-    DEBIT_CONTROL,
-    FINISH_RULE,
+    CALLER_ID_LOCK,
+    GIGABYTE,
+    LOGIN_TIME,
     SIMULTANEOUS_USE,
     BadParam,
     Effective,
@@ -25,10 +38,13 @@ from aaa.debit.reply import (
     FRAMED_IP,
     FRAMED_POOL,
     INTERIM,
+    RATE_LIMIT,
     is_ipv6,
 )
+from aaa.domain.login_time import LoginTime
 from aaa.domain.method import mask
 from aaa.domain.service import Param
+from aaa.domain.settings import DEFAULTS, Settings
 from aaa.domain.timeline import AttributeValue, Cause, Profile, Verdict, profile
 
 
@@ -51,27 +67,51 @@ class Grant:
         before, after = self.around
         return (*before, (FRAMED_IP, static_ip), *after)
 
+    def with_attribute(self, name: str, value: AttributeValue) -> "Grant":
+        """The same with one attribute set anew, which is not part of an address."""
+
+        def changed(pairs: Profile) -> Profile:
+            return profile([*(pair for pair in pairs if pair[0] != name), (name, value)])
+
+        if self.around is None:
+            return Grant(self.verdict, changed(self.profile))
+        before, after = self.around
+        if name < FRAMED_IP:
+            return Grant(self.verdict, changed(self.profile), (changed(before), after))
+        return Grant(self.verdict, changed(self.profile), (before, changed(after)))
+
 
 REFUSED: Final = Grant(Verdict.DENY, ())
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything that decides access apart from the service itself, its account's standing and the time.
+    """Everything that decides access apart from the service itself, its account's standing, its usage and the time.
 
-    `debit` is the DebitControl in force and `debit_scope` where it was set; `blocked` has a grant for every cause that
-    a FinishRule can name, and `suspended` those for suspensions of single reasons. `simultaneous_use` 0 is no limit;
-    `allowed_methods` are bits of aaa.domain.method, 0 for any; `allowed_nas` names of routers, empty for any.
+    Each control in force has the scope it was set on beside it. `blocked` has a grant for every cause that a FinishRule
+    can name, and `suspended` those for suspensions of single reasons. `gigabyte` is in octets. `simultaneous_use` 0 is
+    no limit; `allowed_methods` are bits of aaa.domain.method, 0 for any; `allowed_nas` names of routers, empty for any;
+    `caller_id_lock` is off, learn, a MAC address, or empty.
     """
 
-    debit: DebitControl | None
-    debit_scope: str
     allow: Grant
     blocked: Mapping[Cause, Grant]
     suspended: Mapping[str, Grant]
-    simultaneous_use: int
+    debit: DebitControl | None = None
+    debit_scope: str = ""
+    suspend: SuspendPolicy | None = None
+    suspend_scope: str = ""
+    overdue: OverduePolicy | None = None
+    overdue_scope: str = ""
+    fup: FupPolicy | None = None
+    fup_scope: str = ""
+    login_time: LoginTime | None = None
+    login_time_scope: str = ""
+    gigabyte: int = 10**9
+    simultaneous_use: int = 0
     allowed_methods: int = 0
     allowed_nas: tuple[str, ...] = ()
+    caller_id_lock: str = ""
 
     def grant(self, cause: Cause | None, kind: str = "") -> Grant:
         """What a service gets for a cause; None: no cause holds. `kind` is the reason of a suspension."""
@@ -81,6 +121,10 @@ class Policy:
             return self.suspended[kind]
         return self.blocked.get(cause, REFUSED)
 
+    def reduced(self, rate: str) -> Grant:
+        """The internet, at this Mikrotik-Rate-Limit (R6.1)."""
+        return self.allow.with_attribute(RATE_LIMIT, rate)
+
 
 def resolve_policy(
     params: Iterable[Param],
@@ -89,40 +133,57 @@ def resolve_policy(
     currency: str,
     plan: str | None = None,
     plan_reply: Profile = (),
+    settings: Settings = DEFAULTS,
 ) -> Policy:
     """The policy of every service with these params (those on all its scopes), this plan and this VISP's currency.
 
-    A plan's reply attributes act as params on the plan's scope. Raises BadParam if the DebitControl or FinishRule that
-    counts does not exist, or counts in another currency.
+    A plan's reply attributes act as params on the plan's scope. No OverduePolicy is in force where reminders cannot be
+    shown (R5.1). Raises BadParam if a control that counts does not exist, or counts in another currency.
     """
     effective = resolve((*of_plan(plan, plan_reply), *params))
-    debit = _definition(effective, DEBIT_CONTROL, definitions.debit_controls)
+
+    def scope(name: str) -> str:
+        return str(effective[name].scope) if name in effective else ""
+
+    def value(name: str, default: Any) -> Any:
+        return effective[name].value if name in effective else default
+
+    debit: DebitControl | None = _definition(effective, DEBIT_CONTROL, definitions)
     if debit is not None:
-        require_currency(debit, currency, f"{effective[DEBIT_CONTROL].scope} {DEBIT_CONTROL}")
-    rule: FinishRule | None = _definition(effective, FINISH_RULE, definitions.finish_rules)
+        require_currency(debit, currency, f"{scope(DEBIT_CONTROL)} {DEBIT_CONTROL}")
+    rule: FinishRule | None = _definition(effective, FINISH_RULE, definitions)
+    overdue: OverduePolicy | None = _definition(effective, OVERDUE_POLICY, definitions)
+    login_time = value(LOGIN_TIME, None)
     reply: dict[str, AttributeValue] = {name: found.value for name, found in effective.items() if is_reply(name)}
-    limit = effective.get(SIMULTANEOUS_USE)
-    methods = effective.get(ALLOWED_METHODS)
-    routers = effective.get(ALLOWED_NAS)
     return Policy(
-        debit,
-        str(effective[DEBIT_CONTROL].scope) if debit is not None else "",
-        _granted(Verdict.ALLOW, reply),
-        {cause: _finish(rule.action(cause) if rule else DENY, reply) for cause in FINISH_CAUSES},
-        {reason: _finish(action, reply) for reason, action in rule.suspended.items()} if rule else {},
-        limit.value if limit else 0,
-        mask(methods.value) if methods else 0,
-        routers.value if routers else (),
+        allow=_granted(Verdict.ALLOW, reply),
+        blocked={cause: _finish(rule.action(cause) if rule else DENY, reply) for cause in FINISH_CAUSES},
+        suspended={reason: _finish(action, reply) for reason, action in rule.suspended.items()} if rule else {},
+        debit=debit,
+        debit_scope=scope(DEBIT_CONTROL),
+        suspend=_definition(effective, SUSPEND_POLICY, definitions),
+        suspend_scope=scope(SUSPEND_POLICY),
+        overdue=overdue if settings.reminders else None,
+        overdue_scope=scope(OVERDUE_POLICY),
+        fup=_definition(effective, FUP_POLICY, definitions),
+        fup_scope=scope(FUP_POLICY),
+        login_time=None if login_time is None else LoginTime(tuple(login_time)),
+        login_time_scope=scope(LOGIN_TIME),
+        gigabyte=value(GIGABYTE, 10**9),
+        simultaneous_use=value(SIMULTANEOUS_USE, 0),
+        allowed_methods=mask(value(ALLOWED_METHODS, ())),
+        allowed_nas=tuple(value(ALLOWED_NAS, ())),
+        caller_id_lock=value(CALLER_ID_LOCK, ""),
     )
 
 
-def _definition(effective: Mapping[str, Effective], name: str, known: Mapping[str, Any]) -> Any:
-    found = effective.get(name)
+def _definition(effective: Mapping[str, Effective], kind: str, known: Definitions) -> Any:
+    found = effective.get(kind)
     if found is None:
         return None
-    if found.value not in known:
-        raise BadParam(f"{found.scope} {name}", f"there is no {name} called {found.value!r}")
-    return known[found.value]
+    if found.value not in known.of(kind):
+        raise BadParam(f"{found.scope} {kind}", f"there is no {kind} called {found.value!r}")
+    return known.of(kind)[found.value]
 
 
 def _finish(action: Action, reply: Mapping[str, AttributeValue]) -> Grant:

@@ -56,7 +56,8 @@ class Param:
 class Service:
     """One login on one plan. `static_ip` is a Framed-IP-Address, `mac` the caller-id lock (normalised, see
     `aaa.domain.mac`), `active_to` the instant the service ends (UTC microseconds; None: no end), `suspensions` those
-    that nobody lifted.
+    that nobody lifted, `exempt_until` the end of an exemption from automatic suspension (R4.9). Of its account are
+    `billing_day`, on which its periods begin (1 to 31), and `acknowledged_at`, the last OK to a reminder (R5.2).
     """
 
     id: int
@@ -72,3 +73,7 @@ class Service:
     mac_auth: bool = False
     active_to: int | None = None
     suspensions: tuple[Suspension, ...] = ()
+    exempt_until: int | None = None
+    dont_show_overdue: bool = False
+    billing_day: int = 1
+    acknowledged_at: int | None = None

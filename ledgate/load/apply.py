@@ -8,8 +8,8 @@ from sqlalchemy import Connection, select
 
 from aaa.commands import catalogue, services, suspensions
 from aaa.commands.door import Change, change
-from aaa.commands.recompile import definitions
-from aaa.debit import controls, params
+from aaa.debit import params
+from aaa.debit.controls.definitions import DEBIT_CONTROL, KINDS, Definitions, definitions
 from aaa.debit.reply import BadValue, attributes, attributes_json
 from aaa.domain.service import Level, Status
 from aaa.domain.suspension import Suspension
@@ -23,7 +23,15 @@ from ledgate.load import fields, keys, scopes
 from ledgate.load import suspensions as suspension_lists
 from ledgate.load.fields import BadLoad, Reader
 
-SECTIONS: Final = ("visps", *scopes.SECTIONS, "plans", "controls", "finish_rules", "params", "nas", "subscribers")
+SECTIONS: Final = (
+    "visps",
+    *scopes.SECTIONS,
+    "plans",
+    *(kind.section for kind in KINDS.values()),
+    "params",
+    "nas",
+    "subscribers",
+)
 CHUNK: Final = 5_000
 
 
@@ -66,10 +74,9 @@ def _apply(loading: "_Loading", sections: Mapping[str, Sequence[Any]], progress:
             loading.scope(level, Reader(one, f"{section}[{index}]", keys.SCOPE))
     for index, one in enumerate(sections["plans"]):
         loading.plan(Reader(one, f"plans[{index}]", keys.PLAN))
-    for index, one in enumerate(sections["controls"]):
-        loading.control(params.DEBIT_CONTROL, Reader(one, f"controls[{index}]", keys.CONTROL))
-    for index, one in enumerate(sections["finish_rules"]):
-        loading.control(params.FINISH_RULE, Reader(one, f"finish_rules[{index}]", keys.FINISH))
+    for kind, found in KINDS.items():
+        for index, one in enumerate(sections[found.section]):
+            loading.control(kind, Reader(one, f"{found.section}[{index}]", keys.CONTROLS[kind]))
     for index, one in enumerate(sections["nas"]):
         loading.nas(Reader(one, f"nas[{index}]", keys.NAS))
     loading.check_nas()
@@ -138,9 +145,10 @@ class _Loading:
                 self._present.add(row.username)
         self._door.lock_accounts(found)
 
-    def definitions(self) -> controls.Definitions:
+    def definitions(self) -> Definitions:
         """Every control there is."""
-        return definitions({(row.kind, row.name): row.value for row in self._conn.execute(select(control))})
+        rows = self._conn.execute(select(control))
+        return definitions({(row.kind, row.name): row.value for row in rows}, self._check)
 
     def names(self) -> _Names:
         visps = {row.name: (row.id, row.currency, row.timezone) for row in self._conn.execute(select(visp))}
@@ -195,25 +203,16 @@ class _Loading:
         known = self._conn.execute(
             select(control.c.value).where(control.c.kind == kind, control.c.name == name)
         ).scalar()
-        given = {
-            key: reader.raw(key)
-            for key in (keys.CONTROL if kind == params.DEBIT_CONTROL else keys.FINISH)
-            if reader.has(key)
-        }
-        del given["name"]
-        merged = {**(known or {}), **given}
+        found = KINDS[kind]
+        given = {key: reader.raw(key) for key in found.keys if reader.has(key)}
         try:
-            if kind == params.DEBIT_CONTROL:
-                made = controls.debit_control(name, merged, reader.path)
-                catalogue.put_control(self._door, kind, name, made.to_json())
-                self._paths["control", name] = reader.at("currency")
-            else:
-                rule = controls.finish_rule(name, merged, self._check, reader.path)
-                catalogue.put_control(self._door, kind, name, rule.to_json())
+            made = found.read(name, found.merged(known or {}, given), self._check, reader.path)
         except BadValue as error:
             raise BadLoad(error.path, error.message) from None
+        catalogue.put_control(self._door, kind, name, made.to_json())
+        self._paths["control", f"{kind} {name}"] = reader.at("currency")
 
-    def param(self, reader: Reader, known_controls: controls.Definitions) -> None:
+    def param(self, reader: Reader, known_controls: Definitions) -> None:
         scope = reader.need("scope", fields.text(300))
         level, scope_id = scopes.find(self._conn, scope, reader.at("scope"))
         name = reader.need("name", fields.name)
@@ -243,17 +242,17 @@ class _Loading:
             return ()
         return self._conn.execute(select(nas.c.name).where(nas.c.removed.is_(False))).scalars().all()
 
-    def check_currencies(self, known: controls.Definitions) -> None:
+    def check_currencies(self, known: Definitions) -> None:
         """A DebitControl that has a currency must not reach a VISP of another one (R2.8)."""
-        for one in self._conn.execute(select(param).where(param.c.name == params.DEBIT_CONTROL)):
-            used = known.debit_controls[one.value]
+        for one in self._conn.execute(select(param).where(param.c.name == DEBIT_CONTROL)):
+            used = known.controls[one.value]
             if used.currency is None:
                 continue
             level = Level[one.level.upper()]
             for reached in scopes.visps_under(self._conn, level, one.scope_id):
                 places = (
                     ("param", one.id),
-                    ("control", used.name),
+                    ("control", f"{DEBIT_CONTROL} {used.name}"),
                     ("visp", reached.id),
                     ("member", (level, one.scope_id, reached.id)),
                 )

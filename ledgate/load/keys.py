@@ -2,14 +2,13 @@
 
 from typing import Final
 
-from aaa.debit.controls import FINISH_CAUSES
+from aaa.debit.controls.definitions import KINDS
 from ledgate.load.scopes import MEMBERSHIPS
 
 VISP: Final = ("name", "currency", "timezone", "realm")
 SCOPE: Final = ("name",)
 PLAN: Final = ("name", "visp", "price", "reply")
-CONTROL: Final = ("name", "max_debt", "max_delay", "anchor", "currency")
-FINISH: Final = ("name", *(cause.value for cause in FINISH_CAUSES))
+CONTROLS: Final = {kind: ("name", *found.keys) for kind, found in KINDS.items()}
 PARAM: Final = ("scope", "name", "value", "status")
 NAS: Final = (
     "name",

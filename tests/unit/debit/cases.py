@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from aaa.debit.controls import DebitControl, Definitions, FinishRule, debit_control, finish_rule
+from aaa.debit.controls.debit_control import DebitControl, debit_control
+from aaa.debit.controls.definitions import Definitions
+from aaa.debit.controls.finish_rule import FinishRule, finish_rule
 from aaa.debit.policy import Policy, resolve_policy
 from aaa.domain.service import SERVER, Level, Param, Scope, Service, Status
 from aaa.domain.standing import Due, Standing

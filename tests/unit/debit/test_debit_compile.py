@@ -9,8 +9,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from aaa.debit import compile as compiler
-from aaa.debit.compile import HORIZON, MOST_SEGMENTS, Window, compile
+from aaa.debit.compile import HORIZON, MOST_SEGMENTS, compile
 from aaa.debit.policy import Policy
+from aaa.debit.rules.case import Window
 from aaa.domain.service import Service
 from aaa.domain.standing import Due, Standing
 from aaa.domain.timeline import Cause, Reason, Segment, Timeline, Verdict
@@ -235,7 +236,7 @@ def test_a_static_address_is_sent_where_the_verdict_keeps_it() -> None:
 
 def sweep(monkeypatch: pytest.MonkeyPatch, *rules: list[Window], now: int = 0) -> Timeline:
     """A timeline of rules that hold in the given windows, strongest rule first."""
-    monkeypatch.setattr(compiler, "_RULES", tuple(lambda *_, windows=windows: windows for windows in rules))
+    monkeypatch.setattr(compiler, "RULES", tuple(lambda *_, windows=windows: windows for windows in rules))
     return timeline(policy(), owing(0), now)
 
 

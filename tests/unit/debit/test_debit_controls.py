@@ -2,15 +2,14 @@
 
 import pytest
 
-from aaa.debit.controls import (
+from aaa.debit.controls.debit_control import DebitControl, debit_control
+from aaa.debit.controls.fields import BadControl
+from aaa.debit.controls.finish_rule import (
     DENY,
     FINISH_CAUSES,
     WALLED_GARDEN,
     WALLED_GARDEN_JSON,
-    BadControl,
-    DebitControl,
     Restrict,
-    debit_control,
     finish_rule,
 )
 from aaa.debit.reply import for_hotspot, is_ipv6

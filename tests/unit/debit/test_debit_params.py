@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 from hypothesis import given
 
-from aaa.debit.controls import Definitions
+from aaa.debit.controls.definitions import Definitions
 from aaa.debit.params import BadParam, check, is_reply, resolve
 from aaa.debit.reply import BadValue
 from aaa.domain.service import SERVER, Param, Scope, Status

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aaa.debit.controls import Definitions
+from aaa.debit.controls.definitions import Definitions
 from aaa.debit.params import BadParam
 from aaa.debit.policy import resolve_policy
 from aaa.domain.service import SERVER, Level, Param, Scope, Status

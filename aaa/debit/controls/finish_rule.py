@@ -1,9 +1,10 @@
-"""DebitControl (R2) and FinishRule (R3): what they say, from JSON and back. Pure."""
+"""FinishRule: what a blocked service gets instead of the internet (R3). Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from aaa.debit.controls.fields import BadControl, fields_of, integer
 from aaa.debit.reply import (
     ADDRESS_LIST,
     FRAMED_IP,
@@ -20,10 +21,6 @@ from aaa.debit.reply import (
 from aaa.domain.suspension import REASONS
 from aaa.domain.timeline import AttributeValue, Cause, Profile, profile
 
-Anchor = Literal["last_payment", "oldest_unpaid"]
-
-MOST_DEBT: Final = 2**63 - 1
-MOST_DELAY: Final = 100 * 366 * 86_400
 MOST_SESSION_TIMEOUT: Final = 2**32 - 1
 
 FINISH_CAUSES: Final = (Cause.DEBIT, Cause.EXPIRE, Cause.SUSPENDED, Cause.TRAFFIC, Cause.TIME)
@@ -39,33 +36,6 @@ WALLED_GARDEN_JSON: Final[dict[str, object]] = {
     "expire": {"restrict": {"address_list": "suspended"}},
 }
 """The FinishRule that a fresh installation has at server scope (R3.2)."""
-
-
-class BadControl(BadValue):
-    """A DebitControl or FinishRule that cannot be accepted."""
-
-
-@dataclass(frozen=True, slots=True)
-class DebitControl:
-    """How much an account may owe, and how long. `max_debt` is in minor units, `max_delay` in seconds, None no limit.
-
-    `currency`, if given, is the only one the control may be used with (R2.8).
-    """
-
-    name: str
-    max_debt: int | None = None
-    max_delay: int | None = None
-    anchor: Anchor = "last_payment"
-    currency: str | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """The value as stored: all but the name."""
-        return {
-            "max_debt": self.max_debt,
-            "max_delay": self.max_delay,
-            "anchor": self.anchor,
-            "currency": self.currency,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,45 +108,17 @@ class FinishRule:
         return stored
 
 
-@dataclass(frozen=True, slots=True)
-class Definitions:
-    """The named objects that params refer to, by name."""
-
-    debit_controls: Mapping[str, DebitControl]
-    finish_rules: Mapping[str, FinishRule]
-
-
-def debit_control(name: str, value: object, path: str = "") -> DebitControl:
-    """A DebitControl from its JSON form (all keys optional, null is no limit). Raises BadControl."""
-    fields = _object(value, path, ("max_debt", "max_delay", "anchor", "currency"))
-    anchor = fields.get("anchor")
-    if anchor not in (None, "last_payment", "oldest_unpaid"):
-        raise BadControl(under(path, "anchor"), f"must be last_payment or oldest_unpaid, not {anchor!r}")
-    currency = fields.get("currency")
-    if currency is not None and not (
-        isinstance(currency, str) and len(currency) == 3 and currency.isascii() and currency.isupper()
-    ):
-        raise BadControl(under(path, "currency"), f"must be a currency code such as IRR, not {currency!r}")
-    return DebitControl(
-        name,
-        _integer(fields, "max_debt", path, 0, MOST_DEBT),
-        _integer(fields, "max_delay", path, 0, MOST_DELAY),
-        "last_payment" if anchor is None else anchor,
-        currency,
-    )
-
-
 def finish_rule(name: str, value: object, check_attribute: AttributeCheck, path: str = "") -> FinishRule:
     """A FinishRule from its JSON form: an action per cause, null or absent for none. `suspended` may have an action per
     reason instead: `{"non_payer": …, "*": …}`. Raises BadControl.
     """
-    fields = dict(_object(value, path, [cause.value for cause in FINISH_CAUSES]))
+    fields = dict(fields_of(value, path, [cause.value for cause in FINISH_CAUSES]))
     suspended: dict[str, Action] = {}
     given = fields.get(Cause.SUSPENDED.value)
     try:
         if isinstance(given, Mapping) and given and list(given) != ["restrict"]:
             where = under(path, Cause.SUSPENDED.value)
-            suspended = _actions(_object(given, where, (*REASONS, OTHER_REASONS)), where, check_attribute)
+            suspended = _actions(fields_of(given, where, (*REASONS, OTHER_REASONS)), where, check_attribute)
             del fields[Cause.SUSPENDED.value]
         others = suspended.pop(OTHER_REASONS, None)
         actions = {Cause(cause): action for cause, action in _actions(fields, path, check_attribute).items()}
@@ -197,14 +139,14 @@ def _action(value: object, path: str, check: AttributeCheck) -> Action:
     if not isinstance(value, Mapping) or list(value) != ["restrict"]:
         raise BadControl(path, 'must be "deny" or {"restrict": {…}}')
     path = under(path, "restrict")
-    fields = _object(value["restrict"], path, (*_ATTRIBUTE_OF, "reply"))
+    fields = fields_of(value["restrict"], path, (*_ATTRIBUTE_OF, "reply"))
     reply = fields.get("reply")
     action = Restrict(
         _text(fields, "pool", path, check),
         _text(fields, "ip", path, check),
         _text(fields, "address_list", path, check),
         _text(fields, "rate_limit", path, check),
-        _integer(fields, "session_timeout", path, 1, MOST_SESSION_TIMEOUT),
+        integer(fields, "session_timeout", path, 1, MOST_SESSION_TIMEOUT),
         () if reply is None else attributes(reply, under(path, "reply"), check),
     )
     for field, name in _ATTRIBUTE_OF.items():
@@ -224,24 +166,6 @@ def _action_json(action: Action) -> object:
     if action.reply:
         fields["reply"] = attributes_json(action.reply)
     return {"restrict": fields}
-
-
-def _object(value: object, path: str, known: Sequence[str]) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise BadControl(path, "must be an object")
-    for key in value:
-        if key not in known:
-            raise BadControl(under(path, str(key)), f"unknown key; known are {', '.join(known)}")
-    return value
-
-
-def _integer(fields: Mapping[str, object], key: str, path: str, least: int, most: int) -> int | None:
-    value = fields.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise BadControl(under(path, key), f"must be an integer from {least} to {most}, or null")
-    return value
 
 
 def _text(fields: Mapping[str, object], key: str, path: str, check: AttributeCheck) -> str | None:

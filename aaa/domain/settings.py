@@ -1,0 +1,24 @@
+"""Settings: what an operator sets once for the whole installation, in the database."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`server_ip` is the portal's address as routers reach it; `mikrotik_nat_disable_users` off: no redirect anywhere
+    (R5.1). More than `cut_off_limit_percent` of those allowed now, and at least `cut_off_limit_least`, are not cut off
+    without a confirmation (R8.4).
+    """
+
+    server_ip: str | None = None
+    mikrotik_nat_disable_users: bool = True
+    cut_off_limit_percent: int = 5
+    cut_off_limit_least: int = 20
+
+    @property
+    def reminders(self) -> bool:
+        """Whether a reminder can be shown at all."""
+        return self.server_ip is not None and self.mikrotik_nat_disable_users
+
+
+DEFAULTS = Settings()
