@@ -69,11 +69,9 @@ def test_from_load_to_explain(ledgate: Ledgate, document: Path, database: Databa
 
 
 def test_json(ledgate: Ledgate, document: Path, database: Database) -> None:
-    assert ledgate.json("load", str(document)) == {
+    loaded = ledgate.json("load", str(document))
+    assert {key: value for key, value in loaded.items() if value != 0} == {
         "visps": 1,
-        "centers": 0,
-        "resellers": 0,
-        "classes": 0,
         "plans": 1,
         "controls": 2,
         "finish_rules": 1,
