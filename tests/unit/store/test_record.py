@@ -219,13 +219,36 @@ def test_a_record_of_another_format_is_refused_by_name(written: int) -> None:
         record.entry(bytes((written,)) + octets[1:])
 
 
+FIRST_FORMAT = bytes.fromhex(
+    "0101000000000000000c0000000100000006110200000000000000647365616c656441413a42423a43433a44443a4545"
+    "3a46460000000000000000000000000000003c002aa4f6c16c4e2a4a000000000000000000000000003c000000000000"
+    "0000024f53cda18c2baa0c0000000000015b5b226465626974222c22736572766572222c5b5b22636f6e74726f6c222c"
+    "22486f6d65225d2c5b2264656274222c355d5d5d5d"
+)
+
+
 def test_a_record_of_the_first_format_is_read_and_allows_every_method_and_router() -> None:
-    fresh, named = record.pack(12, 1, ONE, sealed=SEALED, caller_lock="AA:BB:CC:DD:EE:FF", mac_auth=True)
-    first = b"\x01" + fresh[1:]
-    head = record.entry(first)
+    denied = Reason(Cause.DEBIT, (("control", "Home"), ("debt", 5)), "server")
+    both = Timeline(
+        (Segment(0, 60, Verdict.ALLOW, (("Framed-Pool", "pool1"),)), Segment(60, 100, Verdict.DENY, (), denied))
+    )
+    fresh, named = record.pack(12, 1, both, sealed=b"sealed", caller_lock="AA:BB:CC:DD:EE:FF", mac_auth=True)
+    head = record.entry(FIRST_FORMAT)
     assert (head.allowed_methods, head.allowed_nas, head.mac_auth) == (0, b"", True)
-    assert record.timeline(first, named) == ONE
-    assert record.agrees(first, fresh, 50)  # so an upgrade rewrites nothing
+    assert record.timeline(FIRST_FORMAT, named) == both
+    assert record.agrees(FIRST_FORMAT, fresh, 50)  # so an upgrade rewrites nothing
+
+
+def test_reasons_take_a_third_of_their_json() -> None:
+    figures = (
+        ("control", "Big-Debtors"),
+        ("currency", "CZK"),
+        ("debt", 4123),
+        ("limit", "max_debt"),
+        ("max_debt", 2512),
+    )
+    owing = replace(ONE.segments[0], reason=Reason(Cause.DEBIT, figures, "visp:tehran"))
+    assert len(packed(Timeline((owing,)))) - len(packed(ONE)) < len(str(figures)) / 2
 
 
 def test_as_many_routers_as_a_param_may_list_fit() -> None:
