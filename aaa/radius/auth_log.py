@@ -32,6 +32,9 @@ _DETAIL: Final = 500
 _TEXT: Final = 253
 # What a pipe takes whole or not at all (POSIX PIPE_BUF on Linux).
 _WHOLE: Final = 4096
+# Under load lines wait for company: as long, or as many, as no reader of them would notice and any pipe has room for.
+_WAIT: Final = 0.02  # seconds
+_TOGETHER: Final = 100
 
 
 def line(answer: Answer, moment: str) -> str:
@@ -56,6 +59,7 @@ class LoginLines:
         self._descriptor = descriptor
         self._counters = counters
         self._lines: list[str] = []
+        self._written_at = 0.0
         self._moment = -1
         self._stamp = ""
         # A regular file never makes us wait; anything else is asked first, and given no more than it takes whole.
@@ -70,6 +74,12 @@ class LoginLines:
             self._moment = moment
             self._stamp = stamp(now)
         self._lines.append(line(answer, self._stamp))
+
+    def hand_over(self, monotonic: float) -> None:
+        """Write what was added, unless lines were written a moment ago and there are few."""
+        if self._lines and (monotonic - self._written_at >= _WAIT or len(self._lines) >= _TOGETHER):
+            self._written_at = monotonic
+            self.flush()
 
     def flush(self) -> None:
         """Write what was added."""

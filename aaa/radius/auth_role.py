@@ -30,6 +30,7 @@ _log: Final = logging.getLogger(__name__)
 
 ROLE: Final = "auth"
 _IDLE: Final = 0.1  # seconds between looks at what is due, when no packet comes
+_TURN: Final = 0.0005  # seconds
 _CACHED_REPLIES: Final = 65_536
 _COUNTED: Final = {ACCEPT: "accept", REJECT: "reject", STATUS: "status", DUPLICATE: "duplicate"}
 _SALT: Final = 4
@@ -73,6 +74,8 @@ def run(
             server.bind(address, port, index, processes)
         # What exists by now stays: collections need not look at it again and again.
         gc.freeze()
+        # Python's 5 ms would be the longest that a login waits for the thread that stores rows.
+        sys.setswitchinterval(_TURN)
         gc.set_threshold(50_000, 20, 100)
         ready()
         _log.info("auth index=%d serving port=%d listen=%s", index, port, ",".join(listen))
@@ -173,7 +176,7 @@ class _Server:
         while self._held and self._held[0][0] <= moment:
             self._send_held(heapq.heappop(self._held))
         if self._lines is not None:
-            self._lines.flush()
+            self._lines.hand_over(moment)
         if self._rows is not None:
             self._rows.hand_over(moment)
         self._ports.tidy(moment)
