@@ -14,7 +14,6 @@ from sqlalchemy.exc import OperationalError
 
 from aaa import clock
 from aaa.commands.jobs import pending
-from aaa.debit.explain import NothingKnown, explain, sentence
 from aaa.debit.params import group, resolve
 from aaa.domain.instant import iso
 from aaa.radius.routers import clients_of
@@ -22,10 +21,10 @@ from aaa.store.database import open_database
 from aaa.store.facts import read_params
 from aaa.store.queries import find_service, nas_rows, open_sessions
 from aaa.store.replica import Replica
-from aaa.store.timelines import read_history, read_timeline
 from billing import commands as billing
 from ledgate import config, demo, load, migrate, radtest, supervisor
 from ledgate.config import Settings
+from ledgate.explain import explain_command
 from ledgate.lab.client import METHODS, Method
 from ledgate.load.fields import parse_instant
 from ledgate.role import ROLES, log_to_stderr
@@ -203,28 +202,6 @@ def _due(text: str | None, zone: str, now: int) -> int:
         refuse(f"--due: {text!r} is not a date such as 2026-12-31, of 1970 to 2999")
 
 
-@main.command("explain")
-@click.argument("user")
-@click.option("--at", "at_text", metavar="TIME", help="Past or coming instant, as 2026-12-03T14:00:00Z (default: now).")
-@as_json
-@faults_in_one_line
-def explain_command(user: str, at_text: str | None, as_json: bool) -> None:
-    """Why USER has the access that he has, since when and until when."""
-    with database(settings()) as db, db.read() as conn:
-        ref = find_service(conn, user)
-        try:
-            at = clock.now() if at_text is None else parse_instant(at_text, ref.timezone)
-        except ValueError:
-            refuse(f"--at: {at_text!r} is not an instant such as 2026-12-03T14:00:00Z, of 1970 to 2999")
-        found = read_timeline(conn, ref.service_id)
-        if found is None:
-            raise NothingKnown(f"{ref.username} has no timeline")
-        told = explain(ref.username, found[0], at, read_history(conn, ref.service_id))
-        late = pending(conn, ref.service_id)
-    note = "\na mass change has not reached this subscriber yet: this is the verdict in force" if late else ""
-    show(told.to_json() | ({"pending": True} if late else {}), sentence(told) + note, as_json=as_json)
-
-
 @main.command("params")
 @click.argument("user", metavar="SERVICE")
 @as_json
@@ -243,7 +220,7 @@ def params_command(user: str, as_json: bool) -> None:
     show(told | ({"pending": True} if late else {}), "\n".join(lines), as_json=as_json)
 
 
-for _command in (suspend_command, unsuspend_command, suspensions_command):
+for _command in (explain_command, suspend_command, unsuspend_command, suspensions_command):
     main.add_command(_command)
 
 

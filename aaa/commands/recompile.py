@@ -10,9 +10,10 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, select
 
 from aaa.clock import DAY, SECOND
-from aaa.debit.compile import compile
+from aaa.debit.compile import HORIZON, compile
 from aaa.debit.controls.definitions import definitions
 from aaa.debit.policy import Policy, resolve_policy
+from aaa.debit.rules.case import Case
 from aaa.domain.service import Param
 from aaa.domain.timeline import Profile, Timeline
 from aaa.radius.dictionary import load
@@ -60,6 +61,13 @@ class Policies:
         if not own:
             self._resolved[found.place] = policy
         return policy
+
+
+def case_of(conn: Connection, service_id: int, at: int) -> Case:
+    """One service as it is now, for its rules to be asked of `at`."""
+    [one] = facts.read_services(conn, [service_id])
+    own = facts.read_user_params(conn, {service_id: one.service.username}).get(service_id, ())
+    return Case(Policies(conn).of(one, own), one.service, one.standing, (), at, at + HORIZON)
 
 
 def _recompile_chunk(

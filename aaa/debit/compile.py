@@ -50,11 +50,11 @@ def compile(policy: Policy, service: Service, standing: Standing, now: int, usag
     least the billing period that holds `now`.
     """
     case = Case(policy, service, standing, usage, now, now + HORIZON)
-    timeline = _sweep(case, sorted((window for rule in RULES for window in rule(case)), key=_strength))
+    timeline = _sweep(case, sorted((window for rule in RULES for window in rule(case)), key=strength))
     return Compiled(timeline, policy.simultaneous_use, policy.allowed_methods, policy.allowed_nas)
 
 
-def _strength(window: Window) -> tuple[bool, int]:
+def strength(window: Window) -> tuple[bool, int]:
     """What blocks comes before what does not, then in the order of causes; a rule's own order stays (R3.4).
 
     A reminder comes before a lower rate, which it does not change: only one of them can be the cause.

@@ -1,12 +1,13 @@
 """Stored timelines, present and replaced (shell)."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from aaa.domain.timeline import Profile, Timeline
 from aaa.store import record
-from aaa.store.tables import access, profile, timeline_history
+from aaa.store.tables import access, event, profile, timeline_history
 
 
 def read_profiles(conn: Connection, ids: set[int]) -> dict[int, Profile]:
@@ -36,6 +37,20 @@ def read_history(conn: Connection, service_id: int) -> Iterator[tuple[Timeline, 
             before = row.version
         if len(chunk) < 20:
             return
+
+
+def read_replacement(conn: Connection, service_id: int, at: int) -> Any:
+    """The event that replaced the timeline which was in force at `at`: (at, actor, kind, subject). None if that one is
+    the present timeline.
+    """
+    replaced = (
+        select(timeline_history.c.replaced_at.label("at"), event.c.actor, event.c.kind, event.c.subject)
+        .join(event, timeline_history.c.event_id == event.c.id)
+        .where(timeline_history.c.service_id == service_id, timeline_history.c.replaced_at > at)
+        .order_by(timeline_history.c.version)
+        .limit(1)
+    )
+    return conn.execute(replaced).first()
 
 
 def decode(conn: Connection, packed: bytes) -> Timeline:

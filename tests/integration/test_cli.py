@@ -119,6 +119,7 @@ def test_json(ledgate: Ledgate, document: Path, database: Database) -> None:
         "until",
         "profile",
         "next",
+        "considered",
     ]
     assert (bob["verdict"], bob["cause"], bob["scope"]) == ("restrict", "debit", "server")
 

@@ -41,7 +41,9 @@ def _pay(db: Database, name: str, amount: int, identity: str, now: int) -> None:
 
 def test_who_reached_the_limit(database: Database, explain: Any) -> None:
     put(database, example(subscribers=[subscriber("bob", -812_000, last_payment="2026-11-01T00:00:00Z")]))
-    assert explain("bob", NOW + HOUR) == {
+    told = explain("bob", NOW + HOUR)
+    assert [rule["state"] for rule in told.pop("considered")].count("decides") == 1
+    assert told == {
         "username": "bob",
         "at": "2026-11-24T09:30:00Z",
         "verdict": "restrict",
@@ -127,10 +129,58 @@ def test_the_expiry_of_a_service_is_told(database: Database, explain: Any) -> No
 
 def test_in_words(database: Database, explain: Any) -> None:
     put(database, example(subscribers=[subscriber("bob", -5, last_payment="2026-11-01T00:00:00Z")]))
-    assert explain("bob", NOW, "--at", iso(NOW)) == (
+    first, *rules = explain("bob", NOW, "--at", iso(NOW)).splitlines()
+    assert first == (
         "bob at 2026-11-24T08:30:00Z: allow, since 2026-11-24T08:30:00Z, until 2026-12-01T00:00:00Z, "
-        "then restrict (debit)\n"
+        "then restrict (debit)"
     )
+    assert "  suspension: no operator suspended it" in rules
+    [debit] = [rule for rule in rules if "DebitControl" in rule]
+    assert debit.startswith("  DebitControl: from 2026-12-01T00:00:00Z: debt 5 IRR")
+
+
+def test_r8_3_every_rule_that_was_asked_says_why_it_does_not_decide(database: Database, explain: Any) -> None:
+    put(database, example(subscribers=[subscriber("bob", -812_000, active_to="2026-11-01")]))
+    rules = {rule["rule"]: rule for rule in explain("bob", NOW)["considered"]}
+    assert {name: rule["state"] for name, rule in rules.items()} == {
+        "suspension": "silent",
+        "SuspendPolicy": "silent",
+        "DebitControl": "decides",
+        "active_to": "weaker",
+        "FupPolicy": "silent",
+        "login-time": "silent",
+        "OverduePolicy": "silent",
+    }
+    assert (rules["DebitControl"]["scope"], rules["active_to"]["scope"]) == ("server", "user:bob")
+    assert rules["active_to"]["why"].endswith("but DebitControl is stronger")
+
+
+def test_r8_3_the_past_names_the_event_that_ended_it(database: Database, explain: Any) -> None:
+    put(database, example(subscribers=[subscriber("bob", -812_000)]))
+    _pay(database, "bob", 812_000, "1", NOW + 2 * HOUR)
+    _pay(database, "bob", 5, "2", NOW + 3 * HOUR)  # changes no timeline
+    charge(database, ref(database, "bob"), 900_000, due_at=NOW, override=True, actor="test", now=NOW + 5 * HOUR)
+    blocked = explain("bob", NOW + HOUR)
+    account = blocked["replaced"].pop("subject")
+    assert blocked["replaced"] == {"at": iso(NOW + 2 * HOUR), "kind": "payment", "actor": "test"}
+    assert account.startswith("account:") and "considered" not in blocked
+    assert explain("bob", NOW + 4 * HOUR)["replaced"]["kind"] == "charge"
+    assert "replaced" not in explain("bob", NOW + 6 * HOUR)
+    assert f"replaced at {iso(NOW + 2 * HOUR)} by payment of {account} (test)" in explain(
+        "bob", NOW + HOUR, "--at", iso(NOW + HOUR)
+    )
+
+
+def test_r8_3_beyond_the_horizon_todays_facts_are_compiled(database: Database, explain: Any) -> None:
+    put(database, example(subscribers=[subscriber("bob", active_to="2027-06-01")]))
+    end = "2027-05-31T20:30:00Z"  # midnight in Tehran
+    within = explain("bob", NOW + 30 * DAY)
+    assert "beyond_horizon" not in within and within["next"] == []
+    before = explain("bob", NOW + 170 * DAY)
+    assert (before["beyond_horizon"], before["verdict"], before["until"]) == (True, "allow", end)
+    after = explain("bob", NOW + 300 * DAY)
+    assert (after["beyond_horizon"], after["verdict"], after["since"]) == (True, "deny", end)
+    assert "further ahead than its timeline reaches" in explain("bob", NOW, "--at", iso(NOW + 300 * DAY))
 
 
 def test_who_waits_for_a_mass_change_is_marked(

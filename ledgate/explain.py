@@ -1,0 +1,73 @@
+"""`ledgate explain`: why a subscriber has the access he has, had or will have (R8.3)."""
+
+from typing import Any
+
+import click
+from sqlalchemy import Connection
+
+from aaa import clock
+from aaa.commands.jobs import pending
+from aaa.commands.recompile import case_of
+from aaa.debit.ahead import explain_ahead
+from aaa.debit.considered import considered
+from aaa.debit.explain import Explanation, NothingKnown, explain, sentence
+from aaa.domain.instant import iso
+from aaa.store.queries import ServiceRef, find_service
+from aaa.store.timelines import read_history, read_replacement, read_timeline
+from ledgate.load.fields import parse_instant
+from ledgate.terminal import as_json, database, faults_in_one_line, refuse, settings, show
+
+BEYOND = "this is further ahead than its timeline reaches: it is what today's facts lead to"
+PENDING = "a mass change has not reached this subscriber yet: this is the verdict in force"
+
+
+@click.command("explain")
+@click.argument("user")
+@click.option("--at", "at_text", metavar="TIME", help="Past or coming instant, as 2026-12-03T14:00:00Z (default: now).")
+@as_json
+@faults_in_one_line
+def explain_command(user: str, at_text: str | None, as_json: bool) -> None:
+    """Why USER has the access that he has, since when and until when; which rules were asked, and what each said."""
+    with database(settings()) as db, db.read() as conn:
+        ref = find_service(conn, user)
+        try:
+            at = clock.now() if at_text is None else parse_instant(at_text, ref.timezone)
+        except ValueError:
+            refuse(f"--at: {at_text!r} is not an instant such as 2026-12-03T14:00:00Z, of 1970 to 2999")
+        told, more, lines = _explain(conn, ref, at)
+    show(told.to_json() | more, "\n".join([sentence(told), *lines]), as_json=as_json)
+
+
+def _explain(conn: Connection, ref: ServiceRef, at: int) -> tuple[Explanation, dict[str, Any], list[str]]:
+    """The explanation, and what goes with it for machines and for people."""
+    stored = read_timeline(conn, ref.service_id)
+    if stored is None:
+        raise NothingKnown(f"{ref.username} has no timeline")
+    timeline, _version = stored
+    more: dict[str, Any] = {}
+    lines: list[str] = []
+    if at < timeline.start:
+        told = explain(ref.username, timeline, at, read_history(conn, ref.service_id))
+        replaced = read_replacement(conn, ref.service_id, at)
+        more["replaced"] = {
+            "at": iso(replaced.at),
+            "kind": replaced.kind,
+            "subject": replaced.subject,
+            "actor": replaced.actor,
+        }
+        lines.append(f"replaced at {iso(replaced.at)} by {replaced.kind} of {replaced.subject} ({replaced.actor})")
+        return told, more, lines
+    case = case_of(conn, ref.service_id, at)
+    if at < timeline.horizon:
+        told = explain(ref.username, timeline, at, read_history(conn, ref.service_id))
+    else:
+        told = explain_ahead(case, timeline, at)
+        more["beyond_horizon"] = True
+        lines.append(BEYOND)
+    if pending(conn, ref.service_id):
+        more["pending"] = True
+        lines.append(PENDING)
+    rules = considered(case)
+    more["considered"] = [rule.to_json() for rule in rules]
+    lines.extend(f"  {rule.line()}" for rule in rules)
+    return told, more, lines
