@@ -125,7 +125,7 @@ class Live:
 
     def load(self, *subscribers: dict[str, Any], **sections: Any) -> None:
         """Load the scene's router, its policy and these subscribers, plan home20 unless they say another."""
-        document = {
+        document: dict[str, list[Any]] = {
             "visps": [{"name": "tehran", "currency": "IRR", "timezone": "Asia/Tehran"}],
             "plans": [
                 {"name": "home20", "visp": "tehran", "price": 400_000, "reply": HOME},
@@ -146,7 +146,7 @@ class Live:
             ],
         }
         for name, more in sections.items():
-            document[name] += more
+            document[name] = document.get(name, []) + more
         load(self.db, document, self.sealer, actor="test", now=clock.now())
 
     def nas(self, **changes: Any) -> dict[str, Any]:
