@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from aaa.radius import packet
-from benchmarks import freeradius, million, server, workloads
+from benchmarks import freeradius, markdown, million, server, workloads
 from benchmarks.measure import Side
 from benchmarks.workloads import FILES, OURS, SQL, Bench
 
@@ -102,6 +102,14 @@ def everything(given: tuple[Bench, tuple[str, ...]]) -> None:
 def one_million(given: tuple[Bench, tuple[str, ...]], services: int) -> None:
     """One million services: load, replica, memory, restart without the database."""
     million.measure_million(given[0], services)
+
+
+@main.command()
+@click.pass_obj
+def tables(given: tuple[Bench, tuple[str, ...]]) -> None:
+    """Print what was measured last, in Markdown."""
+    for line in markdown.tables(given[0].results):
+        click.echo(line)
 
 
 if __name__ == "__main__":

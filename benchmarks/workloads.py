@@ -65,7 +65,7 @@ def ceiling(bench: Bench) -> dict[str, Any]:
             result[f"{sockets}x{window}"] = report.plain([summary])
     finally:
         processes.stop(responder)
-    report.save(bench.results, "ceiling", result)
+    report.save(bench.results, "ceiling", {"loads": result})
     return result
 
 
@@ -102,7 +102,9 @@ def latency(bench: Bench, sides: Sequence[Side], rate: float) -> None:
     if OURS in by_name and FILES in by_name:
         ratio = by_name[OURS].p99_us / by_name[FILES].p99_us
         claims.append(report.claim("p99 against freeradius-files", ratio, 1.0, at_least=False))
-    report.save(bench.results, "latency", {"rate": rate, "summaries": report.plain(summaries), "claims": claims})
+    report.save(
+        bench.results, "latency", {"loads": {f"{rate:,.0f} a second": report.plain(summaries)}, "claims": claims}
+    )
 
 
 def accounting(bench: Bench, sides: Sequence[Side]) -> None:
