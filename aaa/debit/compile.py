@@ -15,7 +15,7 @@ from aaa.debit.rules.case import DAY, Case, Window
 from aaa.domain.service import Service
 from aaa.domain.standing import Standing
 from aaa.domain.timeline import Cause, Reason, Segment, Timeline, build
-from aaa.domain.usage import Usage
+from aaa.domain.usage import Threshold, Usage
 
 HORIZON: Final = 35 * DAY
 """How far ahead a timeline reaches."""
@@ -35,12 +35,15 @@ _STRENGTH: Final = {cause: place for place, cause in enumerate(Cause)}
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What access needs to know of a service beyond its credentials; the limits are those of its policy."""
+    """What access needs to know of a service beyond its credentials; the limits are those of its policy. With
+    `thresholds` accounting notices that the timeline no longer holds.
+    """
 
     timeline: Timeline
     simultaneous_use: int
     allowed_methods: int
     allowed_nas: tuple[str, ...]
+    thresholds: tuple[Threshold, ...] = ()
 
 
 def compile(policy: Policy, service: Service, standing: Standing, now: int, usage: Usage = ()) -> Compiled:
@@ -51,7 +54,7 @@ def compile(policy: Policy, service: Service, standing: Standing, now: int, usag
     """
     case = Case(policy, service, standing, usage, now, now + HORIZON)
     timeline = _sweep(case, sorted((window for rule in RULES for window in rule(case)), key=strength))
-    return Compiled(timeline, policy.simultaneous_use, policy.allowed_methods, policy.allowed_nas)
+    return Compiled(timeline, policy.simultaneous_use, policy.allowed_methods, policy.allowed_nas, fup.thresholds(case))
 
 
 def strength(window: Window) -> tuple[bool, int]:

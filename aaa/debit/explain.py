@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from aaa.debit.reply import attributes_json
+from aaa.debit.rules import fup
 from aaa.domain.instant import iso
 from aaa.domain.money import format_amount
 from aaa.domain.timeline import Cause, Profile, Reason, Segment, Timeline, Verdict
@@ -103,6 +104,8 @@ def why(reason: Reason) -> str:
         return f"the service ran until {_spell('active_to_at', figures['active_to_at'])} ({reason.scope})"
     if reason.cause is Cause.SUSPENDED:
         return f"an operator suspended it, {_suspended(figures)} ({reason.scope})"
+    if reason.cause in (Cause.TRAFFIC, Cause.TIME):
+        return f"{fup.told(figures)} ({figures['policy']}, {reason.scope})"
     listed = ", ".join(f"{_label(name)} {_spell(name, value)}" for name, value in reason.figures)
     return f"{reason.cause.value}{': ' if listed else ''}{listed} ({reason.scope})"
 

@@ -2,6 +2,7 @@
 
 from calendar import monthrange
 from datetime import date, datetime, time
+from functools import lru_cache
 from typing import Final
 
 from aaa.domain.local_time import instant_of
@@ -24,6 +25,7 @@ def period_of(day: int, billing_day: int) -> tuple[int, int]:
     return _begins(found.year + years, month + 1, billing_day), here
 
 
+@lru_cache(maxsize=4096)
 def midnight(day: int, timezone: str) -> int:
     """The instant at which `day` (since 1970-01-01) begins in `timezone`: where there is no midnight the first instant
     after it, of two the first.

@@ -1,11 +1,24 @@
-"""Usage: what a service used on a day of its VISP, as accounting summed it."""
+"""Usage: what a service used on a day of its VISP, as accounting summed it, and how much of it is worth noticing. Pure.
 
+Days are counted from 1970-01-01.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+Kind = Literal["total", "download", "upload", "seconds"]
+"""What is summed over days: octets of a direction, or the time online. Stored: never rename."""
+
+TOTAL: Final = "total"
+DOWNLOAD: Final = "download"
+UPLOAD: Final = "upload"
+SECONDS: Final = "seconds"
 
 
 @dataclass(frozen=True, slots=True)
 class DayUsage:
-    """`day` is counted from 1970-01-01; `up` and `down` are octets from and to the subscriber; `seconds` online."""
+    """`up` and `down` are octets from and to the subscriber; `seconds` online."""
 
     day: int
     up: int
@@ -15,3 +28,23 @@ class DayUsage:
 
 Usage = tuple[DayUsage, ...]
 """One row for each day with any use, in any order."""
+
+
+class Threshold(NamedTuple):
+    """A service that on the days `[since_day, until_day)` used more than `more_than` must be compiled anew (R6.3)."""
+
+    kind: Kind
+    since_day: int
+    until_day: int
+    more_than: int
+
+
+def used(kind: Kind, days: Iterable[DayUsage]) -> int:
+    """The use of a kind on these days, in octets or seconds."""
+    if kind == SECONDS:
+        return sum(one.seconds for one in days)
+    if kind == DOWNLOAD:
+        return sum(one.down for one in days)
+    if kind == UPLOAD:
+        return sum(one.up for one in days)
+    return sum(one.up + one.down for one in days)

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Final, Literal, cast
 
 from aaa.debit.controls.fields import BadControl, choice, fields_of, integer
-from aaa.debit.reply import RATE_LIMIT, AttributeCheck, attribute_value, under
+from aaa.debit.reply import RATE_LIMIT, AttributeCheck, BadValue, attribute_value, under
+from aaa.domain.usage import SECONDS, Kind
 
 Direction = Literal["total", "download", "upload"]
 
@@ -24,21 +25,35 @@ _LEVEL_KEYS: Final = ("gb", "hours", "direction", "reduce", "suspend")
 class FupLevel:
     """In force once more than `thousandths` of a gigabyte in that direction, or more than `hours` online, were used.
 
-    Exactly one of the two limits is set. `reduce` is the rate limit it brings, None: it suspends.
+    Exactly one of the two limits is set. `reduce` is the rate limit it brings, None: it suspends. `own` is whether it
+    was given its direction itself: a change of the policy's does not reach it.
     """
 
     thousandths: int | None
     hours: int | None
     direction: Direction
     reduce: str | None
+    own: bool = False
 
-    def to_json(self, direction: Direction) -> dict[str, object]:
-        """Its form in a policy of that direction."""
+    @property
+    def kind(self) -> Kind:
+        """What is counted for it."""
+        return self.direction if self.hours is None else SECONDS
+
+    def limit(self, gigabyte: int) -> int:
+        """Octets, of `gigabyte` each gigabyte, or seconds; more than that exceeds it."""
+        if self.hours is not None:
+            return self.hours * 3_600
+        assert self.thousandths is not None
+        return self.thousandths * gigabyte // 1_000
+
+    def to_json(self) -> dict[str, object]:
+        """Its form in a policy."""
         limit: dict[str, object] = {"hours": self.hours}
         if self.thousandths is not None:
             whole, rest = divmod(self.thousandths, 1_000)
             limit = {"gb": self.thousandths / 1_000 if rest else whole}
-            if self.direction != direction:
+            if self.own:
                 limit["direction"] = self.direction
         return limit | ({"suspend": True} if self.reduce is None else {"reduce": self.reduce})
 
@@ -56,7 +71,7 @@ class FupPolicy:
 
     def to_json(self) -> dict[str, object]:
         """The value as stored: all but the name."""
-        return {"direction": self.direction, "levels": [level.to_json(self.direction) for level in self.levels]}
+        return {"direction": self.direction, "levels": [level.to_json() for level in self.levels]}
 
 
 def fup_policy(name: str, value: object, check: AttributeCheck, path: str = "") -> FupPolicy:
@@ -87,10 +102,14 @@ def _level(value: object, path: str, direction: Direction, check: AttributeCheck
     if reduce is not None:
         if not isinstance(reduce, str):
             raise BadControl(under(path, "reduce"), "must be a rate limit such as 5M/5M")
-        attribute_value(RATE_LIMIT, reduce, under(path, "reduce"), check)
-    if fields.get("direction") is not None:
+        try:
+            attribute_value(RATE_LIMIT, reduce, under(path, "reduce"), check)
+        except BadValue as error:
+            raise BadControl(error.path, error.message) from None
+    own = fields.get("direction") is not None
+    if own:
         direction = cast(Direction, choice(fields, "direction", path, _DIRECTIONS))
-    return FupLevel(thousandths, hours, direction, reduce)
+    return FupLevel(thousandths, hours, direction, reduce, own)
 
 
 def _thousandths(fields: Mapping[str, object], path: str) -> int | None:
@@ -107,11 +126,9 @@ def _thousandths(fields: Mapping[str, object], path: str) -> int | None:
 
 def _require_order(levels: tuple[FupLevel, ...], path: str) -> None:
     """A level that is never reached before a higher one of its kind would never be in force."""
-    highest: dict[str, int] = {}
+    highest: dict[Kind, int] = {}
     for index, level in enumerate(levels):
-        kind = "hours" if level.hours is not None else level.direction
-        limit = level.hours if level.hours is not None else level.thousandths
-        assert limit is not None
-        if limit <= highest.get(kind, 0):
+        limit = level.limit(1_000)
+        if limit <= highest.get(level.kind, 0):
             raise BadControl(f"{path}[{index}]", "must have a higher limit than the levels before it")
-        highest[kind] = limit
+        highest[level.kind] = limit

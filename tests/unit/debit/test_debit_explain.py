@@ -255,7 +255,7 @@ def test_why_a_service_ended() -> None:
 
 
 def test_why_of_a_cause_without_words_of_its_own_lists_its_figures() -> None:
-    assert why(Reason(Cause.TRAFFIC, (("limit", 5), ("reset_at", 0)), "plan:home20")) == (
-        "traffic: limit 5, reset 1970-01-01T00:00:00Z (plan:home20)"
+    assert why(Reason(Cause.OVERDUE, (("limit", 5), ("reset_at", 0)), "plan:home20")) == (
+        "overdue: limit 5, reset 1970-01-01T00:00:00Z (plan:home20)"
     )
-    assert why(Reason(Cause.TIME, (), "user:ali")) == "time (user:ali)"
+    assert why(Reason(Cause.LOGIN_TIME, (), "user:ali")) == "login-time (user:ali)"
