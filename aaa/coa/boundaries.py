@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, func, literal, null, select
 
 from aaa.commands import jobs
-from aaa.commands.door import change
+from aaa.commands.door import change, lock_services
 from aaa.commands.recompile import renewal_at
 from aaa.store import dialect, record
 from aaa.store.database import Database
@@ -81,6 +81,8 @@ def _recompile(db: Database, service_ids: list[int], kind: str, now: int) -> boo
     if not service_ids:
         return False
     with change(db, actor=ACTOR, now=now) as door:
+        # Before the requests: accounting, which makes them, may hold services.
+        lock_services(door.conn, sorted(service_ids))
         done = recompile_request.delete().where(
             recompile_request.c.service_id.in_(service_ids), recompile_request.c.requested_at <= now
         )

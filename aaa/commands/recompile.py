@@ -14,11 +14,15 @@ from aaa.debit.compile import HORIZON, compile
 from aaa.debit.controls.definitions import definitions
 from aaa.debit.policy import Policy, resolve_policy
 from aaa.debit.rules.case import Case
-from aaa.domain.service import Param
+from aaa.domain.billing_period import period_of
+from aaa.domain.local_day import local_day
+from aaa.domain.service import Param, Service
 from aaa.domain.timeline import Profile, Timeline
+from aaa.domain.usage import Threshold
 from aaa.radius.dictionary import load
 from aaa.store import dialect, facts, record
 from aaa.store.tables import access, enforcement, profile, session, timeline_history
+from aaa.store.thresholds import store_thresholds
 
 CHUNK: Final = 1_000
 
@@ -67,7 +71,9 @@ def case_of(conn: Connection, service_id: int, at: int) -> Case:
     """One service as it is now, for its rules to be asked of `at`."""
     [one] = facts.read_services(conn, [service_id])
     own = facts.read_user_params(conn, {service_id: one.service.username}).get(service_id, ())
-    return Case(Policies(conn).of(one, own), one.service, one.standing, (), at, at + HORIZON)
+    policy = Policies(conn).of(one, own)
+    usage = facts.read_usage(conn, {service_id: _period_since(one.service, at)} if policy.fup is not None else {})
+    return Case(policy, one.service, one.standing, usage.get(service_id, ()), at, at + HORIZON)
 
 
 def _recompile_chunk(
@@ -78,9 +84,13 @@ def _recompile_chunk(
     changed: list[tuple[facts.ServiceFacts, bytes]] = []
     rows: list[dict[str, Any]] = []
     profiles: dict[int, Profile] = {}
-    for one in found:
-        policy = policies.of(one, own.get(one.service.id, ()))
-        compiled = compile(policy, one.service, one.standing, now)
+    resolved = [policies.of(one, own.get(one.service.id, ())) for one in found]
+    limited = [one.service for one, policy in zip(found, resolved, strict=True) if policy.fup is not None]
+    usage = facts.read_usage(conn, {one.id: _period_since(one, now) for one in limited})
+    thresholds: dict[int, tuple[Threshold, ...]] = {}
+    for one, policy in zip(found, resolved, strict=True):
+        compiled = compile(policy, one.service, one.standing, now, usage.get(one.service.id, ()))
+        thresholds[one.service.id] = compiled.thresholds
         timeline = compiled.timeline
         version = one.stored_version + 1
         packed, named = record.pack(
@@ -112,12 +122,18 @@ def _recompile_chunk(
                 "next_due": next_due(timeline, one.service.id, now),
             }
         )
+    store_thresholds(conn, thresholds)
     if changed:
         _store_profiles(conn, profiles)
         _store_history(conn, [one for one, _ in changed if one.stored_record is not None], now, causes)
         _store_access(conn, rows, fresh=all(one.stored_version == 0 for one, _ in changed))
         request_enforcement(conn, {row["service_id"]: row["version"] for row in rows}, now=now, causes=causes)
     return len(changed)
+
+
+def _period_since(one: Service, now: int) -> int:
+    """The first day of the billing period that holds `now`."""
+    return period_of(local_day(now, one.timezone), one.billing_day)[0]
 
 
 def next_due(timeline: Timeline, service_id: int, now: int) -> int:

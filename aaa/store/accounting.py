@@ -1,7 +1,8 @@
 """Accounting records into the database, a whole batch in one transaction (shell).
 
 The phases of a transaction, each sorted, are the same in every process, so that two cannot block each other: services,
-sessions by key, new sessions, usage, enforcement, contacts. What records mean is decided by `aaa.domain.session`.
+sessions by key, new sessions, usage, recompile requests, enforcement, contacts. What records mean is decided by
+`aaa.domain.session`.
 """
 
 import logging
@@ -34,6 +35,7 @@ from aaa.store.pipeline import Meanwhile
 from aaa.store.prepared import Prepared, Transaction, add_up, ring, upsert
 from aaa.store.session_rows import insert_sessions, number_sessions, read_sessions, update_sessions
 from aaa.store.tables import enforcement, session, usage_day
+from aaa.store.thresholds import notice_crossings
 
 _log: Final = logging.getLogger(__name__)
 
@@ -182,6 +184,7 @@ class Accounting:
         update_sessions(tx, changed)
         interims |= insert_sessions(tx, roll.made, owners.grants)
         _add_usage(tx, roll.usage, self._zones.of(tx, zones, [one.service_id for one in roll.usage]))
+        notice_crossings(tx, [one.service_id for one in roll.usage], now)
         _request_enforcement(tx, changed, roll.made, owners.grants, now)
         return interims
 

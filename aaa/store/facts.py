@@ -11,6 +11,7 @@ from aaa.domain.service import Level, Param, Scope, Service, Status
 from aaa.domain.standing import Due, Standing
 from aaa.domain.suspension import Repeat, Suspension
 from aaa.domain.timeline import Profile
+from aaa.domain.usage import DayUsage, Usage
 from aaa.store import dialect
 from aaa.store.tables import (
     access,
@@ -23,6 +24,7 @@ from aaa.store.tables import (
     service,
     service_class,
     suspension,
+    usage_day,
     visp,
 )
 
@@ -149,6 +151,20 @@ def read_suspensions(conn: Connection, ids: Collection[int]) -> dict[int, dict[i
         one = Suspension(row.reason, row.from_at, row.to_at, Repeat(row.repeat), row.suspend_invoicing)
         found.setdefault(row.service_id, {})[row.id] = one
     return found
+
+
+def read_usage(conn: Connection, since: Mapping[int, int]) -> dict[int, Usage]:
+    """The use of these services from a day on, by service id; `since` gives that day of each."""
+    if not since:
+        return {}
+    within = select(usage_day).where(
+        dialect.among(conn, usage_day.c.service_id, since), usage_day.c.day >= min(since.values())
+    )
+    found: dict[int, list[DayUsage]] = {}
+    for service_id, day, up, down, seconds in conn.execute(within):
+        if day >= since[service_id]:
+            found.setdefault(service_id, []).append(DayUsage(day, up, down, seconds))
+    return {service_id: tuple(days) for service_id, days in found.items()}
 
 
 def _by_id(conn: Connection, table: Table, ids: Collection[int]) -> dict[int, Any]:

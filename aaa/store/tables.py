@@ -332,6 +332,16 @@ usage_day = Table(
     postgresql_with={"fillfactor": 60},
 )
 
+threshold = Table(
+    "threshold",  # what accounting must notice: more use than that on these days
+    metadata,
+    Column("service_id", Id, ForeignKey("service.id"), primary_key=True, autoincrement=False),
+    Column("kind", String(8), primary_key=True),  # total, download, upload (octets), seconds: aaa.domain.usage
+    Column("since_day", Integer, primary_key=True, autoincrement=False),  # as usage_day.day
+    Column("until_day", Integer, nullable=False),  # the day after the last
+    Column("more_than", BigInteger, nullable=False),
+)
+
 enforcement = Table(
     "enforcement",
     metadata,
