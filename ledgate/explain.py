@@ -16,9 +16,13 @@ from aaa.store.queries import ServiceRef, find_service
 from aaa.store.timelines import read_history, read_replacement, read_timeline
 from ledgate.load.fields import parse_instant
 from ledgate.terminal import as_json, database, faults_in_one_line, refuse, settings, show
+from ledgate.used import used_so_far
 
 BEYOND = "this is further ahead than its timeline reaches: it is what today's facts lead to"
 PENDING = "a mass change has not reached this subscriber yet: this is the verdict in force"
+
+Told = tuple[Explanation, dict[str, Any], list[str]]
+"""An explanation, and what goes with it for machines and for people."""
 
 
 @click.command("explain")
@@ -34,11 +38,13 @@ def explain_command(user: str, at_text: str | None, as_json: bool) -> None:
             at = clock.now() if at_text is None else parse_instant(at_text, ref.timezone)
         except ValueError:
             refuse(f"--at: {at_text!r} is not an instant such as 2026-12-03T14:00:00Z, of 1970 to 2999")
-        told, more, lines = _explain(conn, ref, at)
+        told, more, lines = _explain(conn, ref, at, at_present=at_text is None)
     show(told.to_json() | more, "\n".join([sentence(told), *lines]), as_json=as_json)
 
 
-def _explain(conn: Connection, ref: ServiceRef, at: int) -> tuple[Explanation, dict[str, Any], list[str]]:
+def _explain(
+    conn: Connection, ref: ServiceRef, at: int, *, at_present: bool
+) -> tuple[Explanation, dict[str, Any], list[str]]:
     """The explanation, and what goes with it for machines and for people."""
     stored = read_timeline(conn, ref.service_id)
     if stored is None:
@@ -67,6 +73,9 @@ def _explain(conn: Connection, ref: ServiceRef, at: int) -> tuple[Explanation, d
     if pending(conn, ref.service_id):
         more["pending"] = True
         lines.append(PENDING)
+    if at_present and (use := used_so_far(case)) is not None:
+        more["used"] = use.to_json()
+        lines.append(use.line())
     rules = considered(case)
     more["considered"] = [rule.to_json() for rule in rules]
     lines.extend(f"  {rule.line()}" for rule in rules)

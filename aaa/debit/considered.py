@@ -16,6 +16,7 @@ from aaa.domain.billing_period import period_of
 from aaa.domain.instant import iso
 from aaa.domain.local_day import local_day
 from aaa.domain.money import format_amount
+from aaa.domain.usage import SECONDS, used
 
 
 class State(StrEnum):
@@ -113,13 +114,16 @@ def _no_fup(case: Case) -> str:
     if policy is None:
         return "no FupPolicy is set"
     first, following = period_of(local_day(case.now, case.service.timezone), case.service.billing_day)
-    used = [one for one in case.usage if first <= one.day < following]
+    days = [one for one in case.usage if first <= one.day < following]
     told = []
     for level in policy.levels:
-        unit = "s online" if level.hours is not None else "octets"
-        limit = fup.limit_of(level, case.policy.gigabyte)
-        told.append(f"{fup.used_of(level, used):,} of {limit:,} {unit}")
-    return f"used {'; '.join(told)} ({policy.name})"
+        limit, amount = level.limit(case.policy.gigabyte), used(level.kind, days)
+        if level.kind == SECONDS:
+            told.append(f"{amount // 3_600} of {limit // 3_600} hours")
+        else:
+            spelled = (fup.in_gigabytes(octets, case.policy.gigabyte) for octets in (amount, limit))
+            told.append(f"{' of '.join(spelled)} ({level.direction})")
+    return f"used {', '.join(told)} ({policy.name})"
 
 
 def _no_login_time(case: Case) -> str:

@@ -125,7 +125,7 @@ class Live:
 
     def load(self, *subscribers: dict[str, Any], **sections: Any) -> None:
         """Load the scene's router, its policy and these subscribers, plan home20 unless they say another."""
-        document: dict[str, list[Any]] = {
+        document: dict[str, list[dict[str, Any]]] = {
             "visps": [{"name": "tehran", "currency": "IRR", "timezone": "Asia/Tehran"}],
             "plans": [
                 {"name": "home20", "visp": "tehran", "price": 400_000, "reply": HOME},
