@@ -102,10 +102,14 @@ def why(reason: Reason) -> str:
         return f"{_debit(figures)} ({figures['control']}, {reason.scope})"
     if reason.cause is Cause.EXPIRE:
         return f"the service ran until {_spell('active_to_at', figures['active_to_at'])} ({reason.scope})"
+    if reason.cause is Cause.SUSPENDED and "policy" in figures:
+        return f"non-payer: {_non_payer(figures)} ({figures['policy']}, {reason.scope})"
     if reason.cause is Cause.SUSPENDED:
         return f"an operator suspended it, {_suspended(figures)} ({reason.scope})"
     if reason.cause in (Cause.TRAFFIC, Cause.TIME):
         return f"{fup.told(figures)} ({figures['policy']}, {reason.scope})"
+    if reason.cause is Cause.OVERDUE:
+        return f"{_overdue(figures)} ({figures['policy']}, {reason.scope})"
     listed = ", ".join(f"{_label(name)} {_spell(name, value)}" for name, value in reason.figures)
     return f"{reason.cause.value}{': ' if listed else ''}{listed} ({reason.scope})"
 
@@ -114,7 +118,8 @@ def sentence(explanation: Explanation) -> str:
     """The explanation as one line for people."""
     parts = [f"{explanation.username} at {iso(explanation.at)}: {explanation.verdict.word}"]
     if explanation.reason is not None:
-        parts[0] += f" because {why(explanation.reason)}"
+        reminds = explanation.reason.cause is Cause.OVERDUE
+        parts[0] += f"{', a reminder is due' if reminds else ''} because {why(explanation.reason)}"
     parts.append(f"since {iso(explanation.since)}")
     parts.append("no end in sight" if explanation.until is None else f"until {iso(explanation.until)}")
     if explanation.changes:
@@ -177,8 +182,7 @@ def _word(cause: Cause | None) -> str | None:
 def _debit(figures: Mapping[str, Figure]) -> str:
     currency = str(figures["currency"])
     debt = format_amount(_number(figures["debt"]), currency)
-    promise = figures.get("promise_until_at")
-    promised = f", promised until {_spell('promise_until_at', promise)}" if promise is not None else ""
+    promised = _delays(figures)
     if figures["limit"] == "max_debt":
         return f"debt {debt} has reached the limit of {format_amount(_number(figures['max_debt']), currency)}{promised}"
     days, seconds = divmod(_number(figures["max_delay"]), 86_400)
@@ -193,6 +197,37 @@ def _suspended(figures: Mapping[str, Figure]) -> str:
         if figures[f"{word}_at"] is not None:
             told += f" {word} {_spell(f'{word}_at', figures[f'{word}_at'])}"
     return told if figures["repeat"] == "none" else f"{told}, {figures['repeat']}"
+
+
+def _non_payer(figures: Mapping[str, Figure]) -> str:
+    """`overdue 500 CZK is above 399 CZK, unpaid more than 14 days after 2025-12-31T23:00:00Z`"""
+    told, limit = _owed(figures), figures["limit"]
+    if limit != "days":
+        told += f" is above {format_amount(_number(figures['least']), str(figures['currency']))}"
+    if limit != "amount":
+        told += f"{',' if limit == 'both' else ' is'} unpaid more than {_late(figures['days'], figures)}"
+    return told + _delays(figures)
+
+
+def _overdue(figures: Mapping[str, Figure]) -> str:
+    """`overdue 500 CZK has reached 10 CZK, unpaid more than 3 days after 2025-12-31T23:00:00Z`"""
+    least = _number(figures["least"])
+    reached = f" has reached {format_amount(least, str(figures['currency']))}," if least else " is"
+    return f"{_owed(figures)}{reached} unpaid more than {_late(figures['after_days'], figures)}{_delays(figures)}"
+
+
+def _owed(figures: Mapping[str, Figure]) -> str:
+    return f"overdue {format_amount(_number(figures['overdue']), str(figures['currency']))}"
+
+
+def _late(days: Figure, figures: Mapping[str, Figure]) -> str:
+    return f"{days} day{'' if days == 1 else 's'} after {_spell('oldest_due_at', figures['oldest_due_at'])}"
+
+
+def _delays(figures: Mapping[str, Figure]) -> str:
+    """What kept a cause of money waiting: a promise (R7.8), an exemption (R4.9)."""
+    words = (("promise_until_at", "promised"), ("exempt_until_at", "exempt"))
+    return "".join(f", {word} until {_spell(name, figures[name])}" for name, word in words if name in figures)
 
 
 def _number(value: Figure) -> int:

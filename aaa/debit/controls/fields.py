@@ -34,7 +34,7 @@ def switch(fields: Mapping[str, object], key: str, path: str) -> bool:
     value = fields.get(key)
     if value is None:
         return False
-    if value not in (0, 1):
+    if not isinstance(value, int) or value not in (0, 1):
         raise BadControl(under(path, key), "must be 0 or 1")
     return bool(value)
 

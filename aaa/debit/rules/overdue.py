@@ -6,7 +6,7 @@ from aaa.domain.timeline import Cause, Figures, Reason
 
 
 def windows(case: Case) -> list[Window]:
-    """From the first day of reminding on, but for the days after an OK (R5.2)."""
+    """From the first day of reminding on, but for the days after an OK (R5.2). The figures are those of that day."""
     policy, standing = case.policy.overdue, case.standing
     if policy is None or not policy.on or not standing.dues or case.service.dont_show_overdue:
         return []
@@ -14,6 +14,10 @@ def windows(case: Case) -> list[Window]:
     if owes is None:
         return []
     begins = max(owes, case.days_past(standing.dues[0].due_at, policy.after))
+    promised: Figures = ()
+    if standing.promise_until is not None and standing.promise_until > begins:  # R7.8
+        begins = standing.promise_until
+        promised = (("promise_until_at", begins),)
     figures: Figures = (
         ("policy", policy.name),
         ("currency", standing.currency),
@@ -22,10 +26,8 @@ def windows(case: Case) -> list[Window]:
         ("after_days", policy.after),
         ("least", policy.least),
         ("every_days", policy.every),
+        *promised,
     )
-    if standing.promise_until is not None and standing.promise_until > begins:  # R7.8
-        begins = standing.promise_until
-        figures += (("promise_until_at", begins),)
     reason = Reason(Cause.OVERDUE, figures, case.policy.overdue_scope)
     confirmed = case.service.acknowledged_at
     if confirmed is None:

@@ -27,34 +27,42 @@ def manual(case: Case) -> list[Window]:
 
 
 def automatic(case: Case) -> list[Window]:
-    """Computed from what is owed now, never stored: switched off it is gone, switched on it is back (R4.8)."""
+    """Computed from what is owed now, never stored: switched off it is gone, switched on it is back (R4.8).
+
+    The figures are those of the moment it begins. `limit` says which condition did it: days, amount, or both together.
+    """
     policy, standing = case.policy.suspend, case.standing
     if policy is None or not policy.on or not standing.dues:  # R8.5
         return []
-    begins = case.days_past(standing.dues[0].due_at, policy.days)
+    begins, limit = case.days_past(standing.dues[0].due_at, policy.days), "days"
     if policy.least is not None:
         exceeds = overdue_since(case, policy.least + 1)
         if policy.match == "any":
-            begins = begins if exceeds is None else min(begins, exceeds)
+            if exceeds is not None and exceeds < begins:
+                begins, limit = exceeds, "amount"
         elif exceeds is None:
             return []
         else:
-            begins = max(begins, exceeds)
+            begins, limit = max(begins, exceeds), "both"
+    delays: Figures = ()
+    for name, until in (("promise_until_at", standing.promise_until), ("exempt_until_at", case.service.exempt_until)):
+        if until is not None and until > begins:  # R7.8, R4.9
+            begins = until
+            delays += ((name, until),)
     figures: Figures = (
         ("reason", NON_PAYER),
         ("policy", policy.name),
         ("currency", standing.currency),
         ("overdue", overdue_at(case, begins)),
         ("oldest_due_at", standing.dues[0].due_at),
-        ("days", policy.days),
-        ("least", policy.least),
-        ("match", policy.match),
+        ("limit", limit),
     )
-    for name, until in (("promise_until_at", standing.promise_until), ("exempt_until_at", case.service.exempt_until)):
-        if until is not None and until > begins:  # R7.8, R4.9
-            begins = until
-            figures += ((name, until),)
-    return [Window(begins, FOREVER, Reason(Cause.SUSPENDED, figures, case.policy.suspend_scope), NON_PAYER)]
+    if limit != "amount":
+        figures += (("days", policy.days),)
+    if limit != "days":
+        figures += (("least", policy.least),)
+    reason = Reason(Cause.SUSPENDED, figures + delays, case.policy.suspend_scope)
+    return [Window(begins, FOREVER, reason, NON_PAYER)]
 
 
 def overdue_since(case: Case, least: int) -> int | None:
