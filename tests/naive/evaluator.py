@@ -21,6 +21,8 @@ from tests.naive.calendar import first_shown, in_month, midnight, number, shown
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+NEVER = -(10**18)
+"""Before all that can be."""
 RATE = "Mikrotik-Rate-Limit"
 WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -137,13 +139,15 @@ def _finish(facts: Facts, cause: Cause, reason: str = "") -> Decision:
 
 
 def _suspension(facts: Facts, at: int) -> str | None:
-    """The reason of a suspension that holds: the operator's own come before the automatic one."""
+    """The reason of a suspension that holds: of the operator's own the one that began first, then the automatic one."""
+    found: tuple[int, str] | None = None
     for suspension in facts.service.suspensions:
-        if any(
-            (start is None or at >= start) and (end is None or at < end)
-            for start, end in _times(suspension, facts.service.timezone, at)
-        ):
-            return suspension.reason
+        for start, end in _times(suspension, facts.service.timezone, at):
+            began = NEVER if start is None else start
+            if began <= at and (end is None or at < end) and (found is None or began < found[0]):
+                found = began, suspension.reason
+    if found is not None:
+        return found[1]
     return "non_payer" if _automatic(facts, at) else None
 
 
@@ -203,7 +207,7 @@ def _reminder(facts: Facts, at: int) -> bool:
     if policy is None or not policy.on or not shows or facts.service.dont_show_overdue or _promised(facts, at):
         return False
     said_ok = facts.service.acknowledged_at
-    if said_ok is not None and at < said_ok + policy.every * DAY:
+    if said_ok is not None and said_ok <= at < said_ok + policy.every * DAY:
         return False
     late = any(_past_due_by_more_than(policy.after, due, facts, at) for due in facts.standing.dues)
     return late and _overdue_total(facts, at) >= policy.least
