@@ -101,9 +101,12 @@ def suspensions(draw: st.DrawFn, now: int, timezone: str) -> Suspension:
     return Suspension(reason, start, start + length, repeat)
 
 
+remaining = st.sampled_from((1, 299, 300, 301, 600, 900)) | st.integers(1, 900)
+
+
 @st.composite
 def standings(draw: st.DrawFn, now: int, timezone: str) -> Standing:
-    dues = sorted(draw(st.lists(st.tuples(near(now, timezone, 60, 30), st.integers(1, 900)), min_size=1, max_size=3)))
+    dues = sorted(draw(st.lists(st.tuples(near(now, timezone, 60, 30), remaining), min_size=1, max_size=3)))
     debt = sum(remaining for _, remaining in dues)
     return Standing(
         7,

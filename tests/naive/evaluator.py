@@ -90,9 +90,10 @@ def _value(facts: Facts, name: str) -> Any:
     return found
 
 
-def _object(facts: Facts, kind: str, known: Any) -> Any:
+def effective_object(facts: Facts, kind: str) -> Any:
+    """The control object of a kind that counts; None if none does."""
     name = _value(facts, kind)
-    return None if name is None else known[name]
+    return None if name is None else facts.definitions.of(kind)[name]
 
 
 # R2: debit
@@ -104,7 +105,7 @@ def _promised(facts: Facts, at: int) -> bool:
 
 
 def _debit(facts: Facts, at: int) -> bool:
-    control = _object(facts, "DebitControl", facts.definitions.controls)
+    control = effective_object(facts, "DebitControl")
     standing = facts.standing
     if control is None or standing.debt == 0 or _promised(facts, at):
         return False
@@ -123,7 +124,7 @@ def _debit(facts: Facts, at: int) -> bool:
 
 
 def _finish(facts: Facts, cause: Cause, reason: str = "") -> Decision:
-    rule = _object(facts, "FinishRule", facts.definitions.finish_rules)
+    rule = effective_object(facts, "FinishRule")
     action = None
     if rule is not None:
         action = rule.actions.get(cause)
@@ -176,7 +177,7 @@ def _again(local: datetime, repeat: Repeat, time: int) -> datetime:
 
 
 def _automatic(facts: Facts, at: int) -> bool:
-    policy = _object(facts, "SuspendPolicy", facts.definitions.suspend_policies)
+    policy = effective_object(facts, "SuspendPolicy")
     exempt = facts.service.exempt_until is not None and at < facts.service.exempt_until
     if policy is None or not policy.on or exempt or _promised(facts, at):
         return False
@@ -202,7 +203,7 @@ def _overdue_total(facts: Facts, at: int) -> int:
 
 
 def _reminder(facts: Facts, at: int) -> bool:
-    policy = _object(facts, "OverduePolicy", facts.definitions.overdue_policies)
+    policy = effective_object(facts, "OverduePolicy")
     shows = facts.settings.server_ip is not None and facts.settings.mikrotik_nat_disable_users
     if policy is None or not policy.on or not shows or facts.service.dont_show_overdue or _promised(facts, at):
         return False
@@ -218,7 +219,7 @@ def _reminder(facts: Facts, at: int) -> bool:
 
 def _fup_level(facts: Facts, at: int) -> FupLevel | None:
     """The highest level whose limit is exceeded in the billing period that holds the instant (R6.1, R6.2)."""
-    policy = _object(facts, "FupPolicy", facts.definitions.fup_policies)
+    policy = effective_object(facts, "FupPolicy")
     if policy is None:
         return None
     first, following = _period(facts, at)
