@@ -5,6 +5,7 @@ then takes, at every instant, the strongest that holds (R3.4). Windows and figur
 only which of them reach into the timeline. So a later compile of the same facts says the same.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -68,18 +69,41 @@ def strength(window: Window) -> tuple[bool, int]:
 
 def _sweep(case: Case, windows: list[Window]) -> Timeline:
     """`windows` are in order of strength."""
-    edges = {case.now}
-    for window in windows:
-        edges.update(edge for edge in (window.start, window.end) if case.now < edge < case.horizon)
-    starts = sorted(edges)
+    moves: list[tuple[int, int]] = []  # when a window begins or ends, and its place
+    for place, window in enumerate(windows):
+        if case.now < window.end and window.start < min(window.end, case.horizon):
+            moves.append((max(window.start, case.now), place))
+            if window.end < case.horizon:
+                moves.append((window.end, place))
+    moves.sort()
+    holding: list[int] = []
     steps: list[Segment] = []
-    for start, end in zip(starts, (*starts[1:], case.horizon), strict=True):
-        grant, reason = _granted(case.policy, [window for window in windows if window.start <= start < window.end])
-        steps.append(Segment(start, end, grant.verdict, grant.profile_with(case.service.static_ip), reason))
-    timeline = build(steps)
-    if len(timeline.segments) > MOST_SEGMENTS:
-        return Timeline(timeline.segments[:MOST_SEGMENTS])
-    return timeline
+    different = 0
+    done = 0
+    end = case.now
+    while end < case.horizon:
+        start = end
+        while done < len(moves) and moves[done][0] == start:
+            _toggle(holding, moves[done][1])
+            done += 1
+        end = moves[done][0] if done < len(moves) else case.horizon
+        grant, reason = _granted(case.policy, [windows[place] for place in holding])
+        step = Segment(start, end, grant.verdict, grant.profile_with(case.service.static_ip), reason)
+        if not steps or not step.same_step(steps[-1]):
+            different += 1
+            if different > MOST_SEGMENTS:
+                break
+        steps.append(step)
+    return build(steps)
+
+
+def _toggle(places: list[int], place: int) -> None:
+    """Put a place into a list in order, or take it out."""
+    at = bisect_left(places, place)
+    if at < len(places) and places[at] == place:
+        del places[at]
+    else:
+        places.insert(at, place)
 
 
 def _granted(policy: Policy, holding: list[Window]) -> tuple[Grant, Reason | None]:

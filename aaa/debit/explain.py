@@ -110,6 +110,8 @@ def why(reason: Reason) -> str:
         return f"{fup.told(figures)} ({figures['policy']}, {reason.scope})"
     if reason.cause is Cause.OVERDUE:
         return f"{_overdue(figures)} ({figures['policy']}, {reason.scope})"
+    if reason.cause is Cause.LOGIN_TIME:
+        return f"it is outside the hours of login-time, {figures['login_time']} ({reason.scope})"
     listed = ", ".join(f"{_label(name)} {_spell(name, value)}" for name, value in reason.figures)
     return f"{reason.cause.value}{': ' if listed else ''}{listed} ({reason.scope})"
 

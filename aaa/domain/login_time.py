@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final
 
 from aaa.domain.local_time import instant_of, local_of
@@ -11,8 +12,10 @@ from aaa.domain.local_time import instant_of, local_of
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MOST_WINDOWS: Final = 28
 
-_WINDOW: Final = re.compile(r"([a-z,-]+) (\d\d):(\d\d)-(\d\d):(\d\d)")
+_WINDOW: Final = re.compile(r"([a-z,-]+) (\d\d):(\d\d)-(\d\d):(\d\d)", re.ASCII)
 _DAY_MINUTES: Final = 1_440
+_MONDAY: Final = datetime.combine(date(1970, 1, 5), time.min)
+_WEEK: Final = timedelta(days=7)
 
 
 class BadLoginTime(ValueError):
@@ -36,15 +39,30 @@ class LoginTime:
 
         Local times that clocks skip or repeat are as `local_time.instant_of` takes them.
         """
-        day = local_of(since, timezone).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)
-        last = local_of(until, timezone)
-        found: list[tuple[int, int]] = []
-        while day <= last:
-            for weekdays, start, end in map(_read, self.windows):
-                if day.weekday() in weekdays:
-                    found.append((_at(day, start, timezone), _at(day, end, timezone)))
-            day += timedelta(days=1)
-        return [one for one in _joined(sorted(found)) if one[0] < until and one[1] > since]
+        first, last = (_week(local_of(at, timezone) + more) for at, more in ((since, -_REACH), (until, _REACH)))
+        return [one for one in _intervals(self.windows, timezone, first, last) if one[0] < until and one[1] > since]
+
+
+_REACH: Final = timedelta(days=2)
+"""A window that begins so much earlier is over, whatever clocks do meanwhile."""
+
+
+def _week(local: datetime) -> int:
+    return (local - _MONDAY) // _WEEK
+
+
+@lru_cache(maxsize=1024)
+def _intervals(windows: tuple[str, ...], timezone: str, first: int, last: int) -> tuple[tuple[int, int], ...]:
+    """What begins in the local weeks `first` to `last`. For a week, all with the same hours ask for the same."""
+    read = [_read(one) for one in windows]
+    days = (_MONDAY + first * _WEEK + timedelta(days=more) for more in range(7 * (last - first + 1)))
+    found = [
+        (_at(day, start, timezone), _at(day, end, timezone))
+        for day in days
+        for weekdays, start, end in read
+        if day.weekday() in weekdays
+    ]
+    return tuple(_joined(sorted(found)))
 
 
 def _at(day: datetime, minutes: int, timezone: str) -> int:

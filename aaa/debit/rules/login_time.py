@@ -1,6 +1,6 @@
 """Login-time: outside its hours a service is not served (R1.4, R3.4). Pure."""
 
-from aaa.debit.rules.case import DAY, Case, Window
+from aaa.debit.rules.case import Case, Window
 from aaa.domain.timeline import Cause, Reason
 
 
@@ -9,14 +9,13 @@ def windows(case: Case) -> list[Window]:
     allowed = case.policy.login_time
     if allowed is None:
         return []
-    # Some days more on either side: whoever asks a week later is given the same edges.
-    closed_since, until = case.now - 9 * DAY, case.horizon + 9 * DAY
     reason = Reason(Cause.LOGIN_TIME, (("login_time", "; ".join(allowed.windows)),), case.policy.login_time_scope)
     found: list[Window] = []
-    for start, end in allowed.open(case.service.timezone, closed_since, until):
+    closed_since = case.now
+    for start, end in allowed.open(case.service.timezone, case.now, case.horizon):
         if start > closed_since:
             found.append(Window(closed_since, start, reason))
         closed_since = end
-    if closed_since < until:
-        found.append(Window(closed_since, until, reason))
+    if closed_since < case.horizon:
+        found.append(Window(closed_since, case.horizon, reason))
     return found
