@@ -27,6 +27,7 @@ from ledgate.config import Settings
 from ledgate.explain import explain_command
 from ledgate.lab.client import METHODS, Method
 from ledgate.load.fields import parse_instant
+from ledgate.pools import pools_command
 from ledgate.role import ROLES, log_to_stderr
 from ledgate.suspend import suspend_command, suspensions_command, unsuspend_command
 from ledgate.terminal import OneLine, actor, as_json, database, faults_in_one_line, keys, refuse, settings, show, table
@@ -220,7 +221,7 @@ def params_command(user: str, as_json: bool) -> None:
     show(told | ({"pending": True} if late else {}), "\n".join(lines), as_json=as_json)
 
 
-for _command in (explain_command, suspend_command, unsuspend_command, suspensions_command):
+for _command in (explain_command, suspend_command, unsuspend_command, suspensions_command, pools_command):
     main.add_command(_command)
 
 

@@ -1,4 +1,5 @@
-"""What becomes due by the clock or by accounting (shell): segment boundaries, horizons, recompile requests, mass jobs.
+"""What becomes due by the clock or by accounting (shell): segment boundaries, horizons, recompile requests, pools that
+have addresses again, mass jobs.
 
 Each function does one batch in one transaction and says whether there may be more. Many engines may run them: rows are
 taken with SKIP LOCKED.
@@ -13,6 +14,7 @@ from aaa.commands.door import change, lock_services
 from aaa.commands.recompile import renewal_at
 from aaa.store import dialect, record
 from aaa.store.database import Database
+from aaa.store.leases import fillable
 from aaa.store.tables import access, enforcement, job, recompile_request, session
 
 BATCH: Final = 500
@@ -24,13 +26,15 @@ def next_due(db: Database, now: int) -> int | None:
     asked = select(func.min(recompile_request.c.requested_at)).scalar_subquery()
     began = select(func.min(job.c.created_at)).where(job.c.done_at.is_(None)).scalar_subquery()
     with db.read() as conn:
+        if fillable(conn, 1):
+            return now
         times = conn.execute(select(func.min(access.c.next_due), asked, began)).one()
     return min((time for time in times if time is not None), default=None)
 
 
 def run(db: Database, now: int) -> bool:
     """One batch of everything that is due; False if nothing was. Boundaries first: they cut and restore people."""
-    return any([cross(db, now), renew(db, now), recompile_requested(db, now), jobs.run_batch(db, now)])
+    return any([cross(db, now), renew(db, now), recompile_requested(db, now), fill(db, now), jobs.run_batch(db, now)])
 
 
 def cross(db: Database, now: int) -> bool:
@@ -75,6 +79,13 @@ def recompile_requested(db: Database, now: int) -> bool:
     for kind in sorted(set(kinds.values())):
         more |= _recompile(db, [one for one in kinds if kinds[one] == kind], kind, now)
     return more
+
+
+def fill(db: Database, now: int) -> bool:
+    """Compile anew the services that wait for an address of a pool that has one again (R3.1)."""
+    with db.read() as conn:
+        waiting = fillable(conn, BATCH)
+    return _recompile(db, waiting, "pool", now)
 
 
 def _recompile(db: Database, service_ids: list[int], kind: str, now: int) -> bool:

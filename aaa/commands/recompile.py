@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, select
 
 from aaa.clock import DAY, SECOND
-from aaa.debit.compile import HORIZON, compile
+from aaa.debit.compile import HORIZON, Compiled, compile
 from aaa.debit.controls.definitions import definitions
-from aaa.debit.policy import Policy, resolve_policy
+from aaa.debit.policy import NO_LEASES, Policy, resolve_policy
 from aaa.debit.rules.case import Case
 from aaa.domain.billing_period import period_of
 from aaa.domain.local_day import local_day
@@ -21,6 +21,7 @@ from aaa.domain.timeline import Profile, Timeline
 from aaa.domain.usage import Threshold
 from aaa.radius.dictionary import load
 from aaa.store import dialect, facts, record
+from aaa.store.leases import Leases
 from aaa.store.tables import access, enforcement, profile, session, timeline_history
 from aaa.store.thresholds import store_thresholds
 
@@ -39,9 +40,10 @@ def recompile(conn: Connection, service_ids: Sequence[int], *, now: int, causes:
     if not service_ids:
         return 0
     policies = Policies(conn)
+    leases = Leases(conn)
     changed = 0
     for at in range(0, len(service_ids), CHUNK):
-        changed += _recompile_chunk(conn, service_ids[at : at + CHUNK], policies, now, causes)
+        changed += _recompile_chunk(conn, service_ids[at : at + CHUNK], policies, leases, now, causes)
     return changed
 
 
@@ -77,19 +79,20 @@ def case_of(conn: Connection, service_id: int, at: int) -> Case:
 
 
 def _recompile_chunk(
-    conn: Connection, ids: Sequence[int], policies: Policies, now: int, causes: Mapping[int, Cause]
+    conn: Connection,
+    ids: Sequence[int],
+    policies: Policies,
+    leases: Leases,
+    now: int,
+    causes: Mapping[int, Cause],
 ) -> int:
     found = facts.read_services(conn, ids)
     own = facts.read_user_params(conn, {one.service.id: one.service.username for one in found})
     changed: list[tuple[facts.ServiceFacts, bytes]] = []
     rows: list[dict[str, Any]] = []
     profiles: dict[int, Profile] = {}
-    resolved = [policies.of(one, own.get(one.service.id, ())) for one in found]
-    limited = [one.service for one, policy in zip(found, resolved, strict=True) if policy.fup is not None]
-    usage = facts.read_usage(conn, {one.id: _period_since(one, now) for one in limited})
     thresholds: dict[int, tuple[Threshold, ...]] = {}
-    for one, policy in zip(found, resolved, strict=True):
-        compiled = compile(policy, one.service, one.standing, now, usage.get(one.service.id, ()))
+    for one, compiled in _compiled(conn, found, own, policies, leases, now):
         thresholds[one.service.id] = compiled.thresholds
         timeline = compiled.timeline
         version = one.stored_version + 1
@@ -99,10 +102,11 @@ def _recompile_chunk(
             timeline,
             sealed=one.sealed,
             simultaneous_use=compiled.simultaneous_use,
-            caller_lock=one.service.mac or "",
+            caller_lock=compiled.caller_lock,
             mac_auth=one.service.mac_auth,
             allowed_methods=compiled.allowed_methods,
             allowed_nas=compiled.allowed_nas,
+            learns_caller=compiled.learns_caller,
         )
         if (
             one.stored_record is not None
@@ -129,6 +133,32 @@ def _recompile_chunk(
         _store_access(conn, rows, fresh=all(one.stored_version == 0 for one, _ in changed))
         request_enforcement(conn, {row["service_id"]: row["version"] for row in rows}, now=now, causes=causes)
     return len(changed)
+
+
+def _compiled(
+    conn: Connection,
+    found: Sequence[facts.ServiceFacts],
+    own: Mapping[int, tuple[Param, ...]],
+    policies: Policies,
+    leases: Leases,
+    now: int,
+) -> list[tuple[facts.ServiceFacts, Compiled]]:
+    """Compile these services, and again those that it gave an address."""
+    leased = leases.read([one.service.id for one in found])
+    resolved = {one.service.id: policies.of(one, own.get(one.service.id, ())) for one in found}
+    limited = [one.service for one in found if resolved[one.service.id].fup is not None]
+    usage = facts.read_usage(conn, {one.id: _period_since(one, now) for one in limited})
+
+    def one_of(one: facts.ServiceFacts, addresses: Mapping[str, str]) -> Compiled:
+        number = one.service.id
+        return compile(resolved[number], one.service, one.standing, now, usage.get(number, ()), addresses)
+
+    compiled = {one.service.id: one_of(one, leased.get(one.service.id, NO_LEASES)) for one in found}
+    given = leases.settle({service_id: its.ip_pools for service_id, its in compiled.items()}, now)
+    return [
+        (one, one_of(one, given[one.service.id]) if one.service.id in given else compiled[one.service.id])
+        for one in found
+    ]
 
 
 def _period_since(one: Service, now: int) -> int:

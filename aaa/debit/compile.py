@@ -6,11 +6,12 @@ only which of them reach into the timeline. So a later compile of the same facts
 """
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aaa.debit.policy import Grant, Policy
+from aaa.debit.params import LOCK_LEARN
+from aaa.debit.policy import NO_LEASES, Grant, Policy
 from aaa.debit.rules import debit, expire, fup, login_time, overdue, suspension
 from aaa.debit.rules.case import DAY, Case, Window
 from aaa.domain.service import Service
@@ -36,26 +37,50 @@ _STRENGTH: Final = {cause: place for place, cause in enumerate(Cause)}
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What access needs to know of a service beyond its credentials; the limits are those of its policy. With
-    `thresholds` accounting notices that the timeline no longer holds.
+    """What access needs to know of a service beyond its credentials; the limits are those of its policy.
+
+    `caller_lock` is a MAC address or empty; with `learns_caller` the first device that logs in becomes it. `ip_pools`
+    names the pools that the timeline wants addresses from. With `thresholds` accounting notices that the timeline no
+    longer holds.
     """
 
     timeline: Timeline
     simultaneous_use: int
     allowed_methods: int
     allowed_nas: tuple[str, ...]
-    thresholds: tuple[Threshold, ...] = ()
+    caller_lock: str
+    learns_caller: bool
+    ip_pools: frozenset[str]
+    thresholds: tuple[Threshold, ...]
 
 
-def compile(policy: Policy, service: Service, standing: Standing, now: int, usage: Usage = ()) -> Compiled:
+def compile(
+    policy: Policy,
+    service: Service,
+    standing: Standing,
+    now: int,
+    usage: Usage = (),
+    leased: Mapping[str, str] = NO_LEASES,
+) -> Compiled:
     """The timeline over `[now, now + HORIZON)`, shorter if it would take more than MOST_SEGMENTS segments.
 
     `policy` is that of the service's params (`resolve_policy`), `standing` that of its account, `usage` its use in at
-    least the billing period that holds `now`.
+    least the billing period that holds `now`, `leased` its addresses by pool (R3.3).
     """
     case = Case(policy, service, standing, usage, now, now + HORIZON)
-    timeline = _sweep(case, sorted((window for rule in RULES for window in rule(case)), key=strength))
-    return Compiled(timeline, policy.simultaneous_use, policy.allowed_methods, policy.allowed_nas, fup.thresholds(case))
+    windows = sorted((window for rule in RULES for window in rule(case)), key=strength)
+    timeline, ip_pools = _sweep(case, windows, leased)
+    lock = policy.caller_lock(service.mac)
+    return Compiled(
+        timeline,
+        policy.simultaneous_use,
+        policy.allowed_methods,
+        policy.allowed_nas,
+        caller_lock="" if lock == LOCK_LEARN else lock,
+        learns_caller=lock == LOCK_LEARN,
+        ip_pools=frozenset(ip_pools),
+        thresholds=fup.thresholds(case),
+    )
 
 
 def strength(window: Window) -> tuple[bool, int]:
@@ -67,8 +92,8 @@ def strength(window: Window) -> tuple[bool, int]:
     return not window.blocks, place if window.blocks else -place
 
 
-def _sweep(case: Case, windows: list[Window]) -> Timeline:
-    """`windows` are in order of strength."""
+def _sweep(case: Case, windows: list[Window], leased: Mapping[str, str]) -> tuple[Timeline, set[str]]:
+    """`windows` are in order of strength. Also the pools that are wanted."""
     moves: list[tuple[int, int]] = []  # when a window begins or ends, and its place
     for place, window in enumerate(windows):
         if case.now < window.end and window.start < min(window.end, case.horizon):
@@ -78,6 +103,7 @@ def _sweep(case: Case, windows: list[Window]) -> Timeline:
     moves.sort()
     holding: list[int] = []
     steps: list[Segment] = []
+    ip_pools: set[str] = set()
     different = 0
     done = 0
     end = case.now
@@ -88,13 +114,15 @@ def _sweep(case: Case, windows: list[Window]) -> Timeline:
             done += 1
         end = moves[done][0] if done < len(moves) else case.horizon
         grant, reason = _granted(case.policy, [windows[place] for place in holding])
-        step = Segment(start, end, grant.verdict, grant.profile_with(case.service.static_ip), reason)
+        step = Segment(start, end, grant.verdict, grant.profile_with(case.service.static_ip, leased), reason)
         if not steps or not step.same_step(steps[-1]):
             different += 1
             if different > MOST_SEGMENTS:
                 break
         steps.append(step)
-    return build(steps)
+        if grant.ip_pool:
+            ip_pools.add(grant.ip_pool)
+    return build(steps), ip_pools
 
 
 def _toggle(places: list[int], place: int) -> None:

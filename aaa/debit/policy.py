@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from aaa.debit.controls.debit_control import DebitControl
@@ -22,6 +23,7 @@ from aaa.debit.params import (
     ALLOWED_NAS,
     CALLER_ID_LOCK,
     GIGABYTE,
+    LOCK_OFF,
     LOGIN_TIME,
     SIMULTANEOUS_USE,
     BadParam,
@@ -47,25 +49,30 @@ from aaa.domain.service import Param
 from aaa.domain.settings import DEFAULTS, Settings
 from aaa.domain.timeline import AttributeValue, Cause, Profile, Verdict, profile
 
+NO_LEASES: Final[Mapping[str, str]] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
     """A verdict and what the router is told with it.
 
     `profile` is for a service without a static address; for one with it, the address goes between the two parts of
-    `around` (None: the verdict sends no static address).
+    `around` (None: the verdict sends no static address). With an `ip_pool` the address from that pool goes there
+    instead, and without one none (R3.3).
     """
 
     verdict: Verdict
     profile: Profile
     around: tuple[Profile, Profile] | None = None
+    ip_pool: str = ""
 
-    def profile_with(self, static_ip: str | None) -> Profile:
-        """The profile for a service with this static address, or without one."""
-        if static_ip is None or self.around is None:
+    def profile_with(self, static_ip: str | None, leased: Mapping[str, str] = NO_LEASES) -> Profile:
+        """The profile for a service with this static address, or without one, and with these addresses by pool."""
+        address = leased.get(self.ip_pool) if self.ip_pool else static_ip
+        if address is None or self.around is None:
             return self.profile
         before, after = self.around
-        return (*before, (FRAMED_IP, static_ip), *after)
+        return (*before, (FRAMED_IP, address), *after)
 
     def with_attribute(self, name: str, value: AttributeValue) -> "Grant":
         """The same with one attribute set anew, which is not part of an address."""
@@ -77,8 +84,8 @@ class Grant:
             return Grant(self.verdict, changed(self.profile))
         before, after = self.around
         if name < FRAMED_IP:
-            return Grant(self.verdict, changed(self.profile), (changed(before), after))
-        return Grant(self.verdict, changed(self.profile), (before, changed(after)))
+            return Grant(self.verdict, changed(self.profile), (changed(before), after), self.ip_pool)
+        return Grant(self.verdict, changed(self.profile), (before, changed(after)), self.ip_pool)
 
 
 REFUSED: Final = Grant(Verdict.DENY, ())
@@ -112,6 +119,15 @@ class Policy:
     allowed_methods: int = 0
     allowed_nas: tuple[str, ...] = ()
     caller_id_lock: str = ""
+
+    def caller_lock(self, mac: str | None) -> str:
+        """The only device that may log in, for a service with this `mac` of its own: its MAC address, LOCK_LEARN while
+        the first to come is yet to be learnt, or empty for any. The service's own goes before the param, but for
+        LOCK_OFF.
+        """
+        if self.caller_id_lock == LOCK_OFF:
+            return ""
+        return mac or self.caller_id_lock
 
     def grant(self, cause: Cause | None, kind: str = "") -> Grant:
         """What a service gets for a cause; None: no cause holds. `kind` is the reason of a suspension."""
@@ -196,13 +212,13 @@ def _finish(action: Action, reply: Mapping[str, AttributeValue]) -> Grant:
     if isinstance(action, Deny):
         return REFUSED
     given = action.attributes()
-    moves = any(name in ADDRESS for name, _ in given)
+    moves = action.ip_pool is not None or any(name in ADDRESS for name, _ in given)
     gone = ADDRESSING if moves else ADDRESSING - ADDRESS
     kept = {name: value for name, value in reply.items() if not is_ipv6(name) and name not in gone}
-    return _granted(Verdict.RESTRICT, {**kept, **dict(given)}, moves)
+    return _granted(Verdict.RESTRICT, {**kept, **dict(given)}, moves, action.ip_pool or "")
 
 
-def _granted(verdict: Verdict, reply: Mapping[str, AttributeValue], moved: bool = False) -> Grant:
+def _granted(verdict: Verdict, reply: Mapping[str, AttributeValue], moved: bool = False, ip_pool: str = "") -> Grant:
     sent = dict(reply)
     if sent.get(INTERIM, 0) in (0, "0"):
         sent[INTERIM] = DEFAULT_INTERIM
@@ -210,9 +226,9 @@ def _granted(verdict: Verdict, reply: Mapping[str, AttributeValue], moved: bool 
         # RouterOS would let the address override the pool; one of them says it more clearly.
         sent.pop(FRAMED_POOL, None)
     whole = profile(sent.items())
-    if moved:
+    if moved and not ip_pool:
         return Grant(verdict, whole)
     rest = [pair for pair in whole if pair[0] not in ADDRESS]
     before = tuple(pair for pair in rest if pair[0] < FRAMED_IP)
     after = tuple(pair for pair in rest if pair[0] > FRAMED_IP)
-    return Grant(verdict, whole, (before, after))
+    return Grant(verdict, whole, (before, after), ip_pool)

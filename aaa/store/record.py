@@ -23,11 +23,12 @@ _HEADER: Final = struct.Struct("!BBQIHHBBq")
 _SEGMENT: Final = struct.Struct("!qqBqIH")  # start, verdict end, verdict, profile, framed ip, reason + 1
 _INSTANT: Final = struct.Struct("!q")
 _SIZE: Final = struct.Struct("!H")
-# Flags: a bit, four bits of aaa.domain.method, a bit.
+# Flags: a bit, four bits of aaa.domain.method, two bits.
 _MAC_AUTH: Final = 1
 _METHODS_SHIFT: Final = 1
 _METHODS: Final = 15
 _HAS_NAS: Final = 32
+_LEARNS_CALLER: Final = 64
 _FRAMED_IP: Final = "Framed-IP-Address"
 # What reasons are mostly made of, the commonest last: a machine holds a million of them in memory, and with this each
 # takes a third. Part of the format: it is never changed. The small window keeps the compressor's own memory small.
@@ -71,7 +72,7 @@ class Step:
 class Entry:
     """The head of a record. `caller_lock` is a normalised MAC or empty; `simultaneous_use` 0 means no limit.
     `allowed_methods` are bits of aaa.domain.method, 0 for any; `allowed_nas` names of routers with NULs between, empty
-    for any.
+    for any. With `learns_caller` the first device that logs in is to become the caller lock.
 
     It and Step are plain classes, not tuples: one of each is made for every login, and compiled they cost next to none.
     """
@@ -81,6 +82,7 @@ class Entry:
         "allowed_nas",
         "caller_lock",
         "horizon",
+        "learns_caller",
         "mac_auth",
         "sealed",
         "segments",
@@ -103,6 +105,7 @@ class Entry:
         segments_at: int,
         allowed_methods: int,
         allowed_nas: bytes,
+        learns_caller: bool,
     ) -> None:
         self.service_id = service_id
         self.version = version
@@ -115,6 +118,7 @@ class Entry:
         self.segments_at = segments_at
         self.allowed_methods = allowed_methods
         self.allowed_nas = allowed_nas
+        self.learns_caller = learns_caller
 
 
 _spell: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -167,6 +171,7 @@ def pack(
     mac_auth: bool = False,
     allowed_methods: int = 0,
     allowed_nas: tuple[str, ...] = (),
+    learns_caller: bool = False,
 ) -> tuple[bytes, dict[int, Profile]]:
     """The record, and the profiles that its segments name."""
     profiles: dict[int, Profile] = {}
@@ -186,6 +191,8 @@ def pack(
         packed.append(_SEGMENT.pack(segment.start, end, segment.verdict, name, address, reason))
     lock = caller_lock.encode()
     flags = (_MAC_AUTH if mac_auth else 0) | allowed_methods << _METHODS_SHIFT
+    if learns_caller:
+        flags |= _LEARNS_CALLER
     routers = b""
     if allowed_nas:
         flags |= _HAS_NAS
@@ -230,6 +237,7 @@ def entry(record: bytes) -> Entry:
         segments_at,
         flags >> _METHODS_SHIFT & _METHODS,
         allowed_nas,
+        bool(flags & _LEARNS_CALLER),
     )
 
 
@@ -300,7 +308,7 @@ def agrees(stored: bytes, fresh: bytes, now: int) -> bool:
     return _from(stored, old, now, horizon) == _from(fresh, new, now, horizon)
 
 
-def _limits(head: Entry) -> tuple[int, int, bool, bytes, str, int, bytes]:
+def _limits(head: Entry) -> tuple[int, int, bool, bytes, str, int, bytes, bool]:
     return (
         head.service_id,
         head.simultaneous_use,
@@ -309,6 +317,7 @@ def _limits(head: Entry) -> tuple[int, int, bool, bytes, str, int, bytes]:
         head.caller_lock,
         head.allowed_methods,
         head.allowed_nas,
+        head.learns_caller,
     )
 
 

@@ -153,6 +153,39 @@ param = Table(
     UniqueConstraint("level", "scope_id", "name"),
 )
 
+pool = Table(
+    "pool",
+    metadata,
+    _id(),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("ranges", JSON, nullable=False),  # aaa.domain.address_pool.span_of reads them
+)
+
+pool_address = Table(
+    "pool_address",
+    metadata,
+    Column("pool_id", Id, ForeignKey("pool.id"), primary_key=True, autoincrement=False),
+    Column("address", BigInteger, primary_key=True, autoincrement=False),  # IPv4, as an integer
+    _of("service_id", "service", nullable=True, index=False),  # null: free
+    Column("freed_at", BigInteger, nullable=False, server_default="0"),
+    UniqueConstraint("service_id", "pool_id"),
+    Index(
+        "ix_pool_address_free",
+        "pool_id",
+        "freed_at",
+        "address",
+        postgresql_where=text("service_id IS NULL"),
+        sqlite_where=text("service_id IS NULL"),
+    ),
+)
+
+pool_wait = Table(
+    "pool_wait",  # who wants an address of a pool that had none free
+    metadata,
+    Column("pool_id", Id, ForeignKey("pool.id"), primary_key=True, autoincrement=False),
+    Column("service_id", Id, ForeignKey("service.id"), primary_key=True, autoincrement=False),
+)
+
 # --- routers ---------------------------------------------------------------------------------------------------------
 
 nas = Table(
@@ -237,6 +270,7 @@ recompile_request = Table(
     Column("service_id", Id, ForeignKey("service.id"), primary_key=True, autoincrement=False),
     Column("kind", String(32), nullable=False),
     Column("requested_at", BigInteger, nullable=False),
+    Column("mac", String(17)),  # the first device of a service that learns its caller-id lock
 )
 
 job = Table(

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from aaa.commands import catalogue, services, suspensions
 from aaa.commands.door import Change, change
 from aaa.debit import params
-from aaa.debit.controls.definitions import DEBIT_CONTROL, KINDS, Definitions, definitions
+from aaa.debit.controls.definitions import DEBIT_CONTROL, FINISH_RULE, KINDS, Definitions, definitions
 from aaa.debit.reply import BadValue, attributes, attributes_json
 from aaa.domain.service import Level, Status
 from aaa.domain.suspension import Suspension
@@ -20,6 +20,7 @@ from aaa.store.seal import Sealer
 from aaa.store.tables import account, control, nas, param, plan, service, visp
 from billing import openings, prices
 from ledgate.load import fields, keys, scopes
+from ledgate.load import pools as address_pools
 from ledgate.load import suspensions as suspension_lists
 from ledgate.load.fields import BadLoad, Reader
 
@@ -27,6 +28,7 @@ SECTIONS: Final = (
     "visps",
     *scopes.SECTIONS,
     "plans",
+    "pools",
     *(kind.section for kind in KINDS.values()),
     "params",
     "nas",
@@ -74,6 +76,7 @@ def _apply(loading: "_Loading", sections: Mapping[str, Sequence[Any]], progress:
             loading.scope(level, Reader(one, f"{section}[{index}]", keys.SCOPE))
     for index, one in enumerate(sections["plans"]):
         loading.plan(Reader(one, f"plans[{index}]", keys.PLAN))
+    loading.pools([Reader(one, f"pools[{index}]", address_pools.KEYS) for index, one in enumerate(sections["pools"])])
     for kind, found in KINDS.items():
         for index, one in enumerate(sections[found.section]):
             loading.control(kind, Reader(one, f"{found.section}[{index}]", keys.CONTROLS[kind]))
@@ -198,6 +201,9 @@ class _Loading:
         if reader.has("price"):
             prices.put_price(self._door, plan_id, 1, reader.take("price", fields.whole(0, fields.MOST)))
 
+    def pools(self, readers: Sequence[Reader]) -> None:
+        address_pools.put(self._door, readers)
+
     def control(self, kind: str, reader: Reader) -> None:
         name = reader.need("name", fields.name)
         known = self._conn.execute(
@@ -205,10 +211,13 @@ class _Loading:
         ).scalar()
         found = KINDS[kind]
         given = {key: reader.raw(key) for key in found.keys if reader.has(key)}
+        merged = found.merged(known or {}, given)
         try:
-            made = found.read(name, found.merged(known or {}, given), self._check, reader.path)
+            made = found.read(name, merged, self._check, reader.path)
         except BadValue as error:
             raise BadLoad(error.path, error.message) from None
+        if kind == FINISH_RULE:
+            address_pools.check_rule(merged, reader.path, self._door)
         catalogue.put_control(self._door, kind, name, made.to_json())
         self._paths["control", f"{kind} {name}"] = reader.at("currency")
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from aaa.debit.controls.fields import BadControl, fields_of, integer
 from aaa.debit.reply import (
+    ADDRESS,
     ADDRESS_LIST,
     FRAMED_IP,
     FRAMED_POOL,
@@ -29,6 +30,8 @@ FINISH_CAUSES: Final = (Cause.DEBIT, Cause.EXPIRE, Cause.SUSPENDED, Cause.TRAFFI
 OTHER_REASONS: Final = "*"
 """Stands for the reasons of suspension that have no action of their own (R3.1)."""
 
+IP_POOL: Final = "ip_pool"
+
 WALLED_GARDEN: Final = "walled-garden"
 WALLED_GARDEN_JSON: Final[dict[str, object]] = {
     "suspended": {"restrict": {"address_list": "suspended"}},
@@ -47,7 +50,8 @@ class Deny:
 class Restrict:
     """The walled garden: what of the reply changes. `session_timeout` is in seconds; None changes nothing.
 
-    With both `pool` and `ip` only the address is sent: RouterOS lets it override the pool.
+    With both `pool` and `ip` only the address is sent: RouterOS lets it override the pool. `ip_pool` names a pool of
+    our own, which gives every service an address that stays while the action may come: see aaa.store.leases.
     """
 
     pool: str | None = None
@@ -56,9 +60,10 @@ class Restrict:
     rate_limit: str | None = None
     session_timeout: int | None = None
     reply: Profile = ()
+    ip_pool: str | None = None
 
     def attributes(self) -> Profile:
-        """The reply attributes that the action sets."""
+        """The reply attributes that the action sets, but for the address from `ip_pool`."""
         pairs: list[tuple[str, AttributeValue]] = list(self.reply)
         for field, name in _ATTRIBUTE_OF.items():
             value: AttributeValue | None = getattr(self, field)
@@ -139,7 +144,7 @@ def _action(value: object, path: str, check: AttributeCheck) -> Action:
     if not isinstance(value, Mapping) or list(value) != ["restrict"]:
         raise BadControl(path, 'must be "deny" or {"restrict": {…}}')
     path = under(path, "restrict")
-    fields = fields_of(value["restrict"], path, (*_ATTRIBUTE_OF, "reply"))
+    fields = fields_of(value["restrict"], path, (*_ATTRIBUTE_OF, IP_POOL, "reply"))
     reply = fields.get("reply")
     action = Restrict(
         _text(fields, "pool", path, check),
@@ -148,12 +153,17 @@ def _action(value: object, path: str, check: AttributeCheck) -> Action:
         _text(fields, "rate_limit", path, check),
         integer(fields, "session_timeout", path, 1, MOST_SESSION_TIMEOUT),
         () if reply is None else attributes(reply, under(path, "reply"), check),
+        _ip_pool(fields, path),
     )
     for field, name in _ATTRIBUTE_OF.items():
         if fields.get(field) is not None and any(name == given for given, _ in action.reply):
             raise BadControl(under(under(path, "reply"), name), f"is already set by {field}")
+    if action.ip_pool is not None:
+        for name, _ in action.reply:
+            if name in ADDRESS:
+                raise BadControl(under(under(path, "reply"), name), f"is already set by {IP_POOL}")
     if action == Restrict():
-        raise BadControl(path, f"restricts nothing: needs one of {', '.join(_ATTRIBUTE_OF)}, reply")
+        raise BadControl(path, f"restricts nothing: needs one of {', '.join(_ATTRIBUTE_OF)}, {IP_POOL}, reply")
     return action
 
 
@@ -163,9 +173,23 @@ def _action_json(action: Action) -> object:
     fields: dict[str, object] = {
         field: getattr(action, field) for field in _ATTRIBUTE_OF if getattr(action, field) is not None
     }
+    if action.ip_pool is not None:
+        fields[IP_POOL] = action.ip_pool
     if action.reply:
         fields["reply"] = attributes_json(action.reply)
     return {"restrict": fields}
+
+
+def _ip_pool(fields: Mapping[str, object], path: str) -> str | None:
+    name = fields.get(IP_POOL)
+    if name is None:
+        return None
+    if not isinstance(name, str) or not name:
+        raise BadControl(under(path, IP_POOL), "must be the name of a pool, or null")
+    for other in ("pool", "ip"):
+        if fields.get(other) is not None:
+            raise BadControl(under(path, IP_POOL), f"cannot go with {other}: both give an address")
+    return name
 
 
 def _text(fields: Mapping[str, object], key: str, path: str, check: AttributeCheck) -> str | None:
