@@ -3,10 +3,7 @@
 import json
 import logging
 import secrets
-import sys
 from datetime import date, datetime
-from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -22,7 +19,8 @@ from aaa.store.facts import read_params
 from aaa.store.queries import find_service, nas_rows, open_sessions
 from aaa.store.replica import Replica
 from billing import commands as billing
-from ledgate import config, demo, load, migrate, radtest, supervisor
+from ledgate import config, demo, migrate, radtest, supervisor
+from ledgate.changing import jobs_command, load_command, preview_command
 from ledgate.config import Settings
 from ledgate.explain import explain_command
 from ledgate.lab.client import METHODS, Method
@@ -113,42 +111,6 @@ def config_command(as_json: bool) -> None:
     show(shown, "\n".join(f"{name} = {json.dumps(value)}" for name, value in shown.items()), as_json=as_json)
 
 
-@main.command("load")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@as_json
-@faults_in_one_line
-def load_command(file: Path, as_json: bool) -> None:
-    """Insert or update the objects of a JSON file by name, all or nothing."""
-    found = settings()
-    try:
-        document = json.loads(file.read_bytes(), object_pairs_hook=_each_key_once)
-    except OSError as error:
-        refuse(f"{file}: {error.strerror}")
-    except (ValueError, RecursionError) as error:
-        refuse(f"{file}: {error}")
-    total = len(document.get("subscribers") or ()) if isinstance(document, dict) else 0
-    with database(found) as db:
-        sealer = keys(found, db)
-        bar = click.progressbar(length=total, label="subscribers", file=sys.stderr, hidden=total < load.CHUNK)
-        with bar:
-            counts = load.load(db, document, sealer, actor=actor(), now=clock.now(), progress=bar.update)
-    summary = {**counts.sections, "created": counts.created, "jobs": counts.jobs}
-    read = ", ".join(f"{count} {name}" for name, count in counts.sections.items() if count) or "nothing"
-    text = f"{file}: {read}; {counts.created} subscribers are new"
-    if counts.jobs:
-        text += f"; the engine recompiles the rest in the background (jobs {', '.join(map(str, counts.jobs))})"
-    show(summary, text, as_json=as_json)
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of a JSON file; of two values of one key JSON itself would drop the first."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(key for at, (key, _) in enumerate(pairs) if key in dict(pairs[:at]))
-        raise ValueError(f"the key {twice!r} is twice in one object")
-    return found
-
-
 @main.command("pay")
 @click.argument("user")
 @click.argument("amount", type=int)
@@ -221,7 +183,16 @@ def params_command(user: str, as_json: bool) -> None:
     show(told | ({"pending": True} if late else {}), "\n".join(lines), as_json=as_json)
 
 
-for _command in (explain_command, suspend_command, unsuspend_command, suspensions_command, pools_command):
+for _command in (
+    load_command,
+    preview_command,
+    jobs_command,
+    explain_command,
+    suspend_command,
+    unsuspend_command,
+    suspensions_command,
+    pools_command,
+):
     main.add_command(_command)
 
 

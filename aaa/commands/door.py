@@ -19,7 +19,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
-from aaa.commands.recompile import Cause, recompile
+from aaa.commands.breaker import Guard, Rehearsed, look
+from aaa.commands.recompile import Cause, Onlooker, recompile
 from aaa.domain.service import Level
 from aaa.store import dialect, facts
 from aaa.store.database import Database
@@ -37,6 +38,7 @@ class Change:
     actor: str
     now: int
     jobs: list[int] = field(default_factory=list)
+    guard: Guard | None = None
     _touched: dict[int, Cause] = field(default_factory=dict)
     _fresh: dict[int, Cause] = field(default_factory=dict)
     _scopes: dict[tuple[Level, int], Cause] = field(default_factory=dict)
@@ -95,6 +97,20 @@ class Change:
         self._scopes[level, scope_id] = Cause(cause, event)
 
     def _finish(self) -> None:
+        mass = self._mass()
+        old = sorted(self._touched)
+        if self.guard is None:
+            self._compile(old)
+        else:
+            self._compile_guarded(self.guard, old, [scope for scope, _ in mass])
+        self.jobs.extend(self._job(level, scope_id, cause) for (level, scope_id), cause in mass)
+        recompile(self.conn, sorted(self._fresh), now=self.now, causes=self._fresh)
+        dialect.notify(self.conn, "ledgate_feed")
+        dialect.notify(self.conn, "ledgate_engine")
+
+    def _mass(self) -> list[tuple[tuple[Level, int], Cause]]:
+        """The scopes that are left to jobs; the services of the others are touched."""
+        mass: list[tuple[tuple[Level, int], Cause]] = []
         everywhere = (Level.SERVER, 0)
         scopes = {everywhere: self._scopes[everywhere]} if everywhere in self._scopes else self._scopes
         for (level, scope_id), cause in scopes.items():
@@ -103,16 +119,32 @@ class Change:
             reached = self.conn.execute(facts.services_in(level, scope_id, limit=most)).scalars()
             stored = [service_id for service_id in reached if service_id not in self._fresh]
             if len(self._touched) + len(stored) > INLINE:
-                self.jobs.append(self._job(level, scope_id, cause))
+                mass.append(((level, scope_id), cause))
             else:
                 for service_id in stored:
                     self._touched.setdefault(service_id, cause)
-        old = sorted(self._touched)
-        lock_services(self.conn, old)
-        recompile(self.conn, old, now=self.now, causes=self._touched)
-        recompile(self.conn, sorted(self._fresh), now=self.now, causes=self._fresh)
-        dialect.notify(self.conn, "ledgate_feed")
-        dialect.notify(self.conn, "ledgate_engine")
+        return mass
+
+    def _compile(self, ids: Sequence[int], onlooker: Onlooker | None = None) -> None:
+        lock_services(self.conn, ids)
+        recompile(self.conn, ids, now=self.now, causes=self._touched, onlooker=onlooker)
+
+    def _compile_guarded(self, guard: Guard, ids: Sequence[int], mass: Sequence[tuple[Level, int]]) -> None:
+        """Compile unless too many would be cut off (R8.4). Raises CutsHeld, or Rehearsed where the guard must first see
+        what a job would do.
+        """
+        created = len(self._fresh)
+        if guard.rehearsing:
+            look(self.conn, ids, self.now, guard.onlooker)
+            raise Rehearsed(guard.ahead(self.conn, mass, ids, created))
+        if mass and not guard.foresaw():
+            raise Rehearsed(guard.ahead(self.conn, mass, ids, created))
+        if not mass and not guard.could_trip(len(ids)):
+            return self._compile(ids)
+        self._compile(ids, guard.onlooker)
+        confirmed = guard.decide(len(ids), created)
+        if confirmed is not None:
+            self.event("confirm-cut", "server", None, {"services": confirmed})
 
     def _job(self, level: Level, scope_id: int, cause: Cause) -> int:
         row = {
@@ -126,10 +158,16 @@ class Change:
 
 
 @contextmanager
-def change(db: Database, *, actor: str, now: int) -> Iterator[Change]:
-    """Open a change; what it touched is compiled and everything is committed at the end of the block, or nothing is."""
+def change(db: Database, *, actor: str, now: int, guard: Guard | None = None) -> Iterator[Change]:
+    """Open a change; what it touched is compiled and everything is committed at the end of the block, or nothing is.
+
+    With a guard, it may end with CutsHeld or Rehearsed.
+    """
     with db.write() as conn:
-        opened = Change(conn, actor, now)
+        opened = Change(conn, actor, now, guard=guard)
+        if guard is not None:
+            opened.lock_scopes()
+            guard.open(conn)
         yield opened
         opened._finish()
 

@@ -4,7 +4,7 @@ A timeline that says what is stored already writes nothing. A replaced one is ke
 that replaced it, and every live session of the service gets an `enforcement` row: "plan this session again".
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, select
@@ -35,7 +35,31 @@ class Cause(NamedTuple):
     event: int
 
 
-def recompile(conn: Connection, service_ids: Sequence[int], *, now: int, causes: Mapping[int, Cause]) -> int:
+class Fresh(NamedTuple):
+    """A service compiled: what is stored of it, the timeline of its facts, the record of it and the profiles that the
+    record names. `same`: the stored record says so already. `thresholds` are what accounting must notice.
+    """
+
+    stored: facts.ServiceFacts
+    timeline: Timeline
+    packed: bytes
+    profiles: Mapping[int, Profile]
+    same: bool
+    thresholds: tuple[Threshold, ...]
+
+
+Onlooker = Callable[[Connection, Sequence[Fresh]], None]
+"""Is shown what changes, while the database still has what was stored."""
+
+
+def recompile(
+    conn: Connection,
+    service_ids: Sequence[int],
+    *,
+    now: int,
+    causes: Mapping[int, Cause],
+    onlooker: Onlooker | None = None,
+) -> int:
     """Compile these services, which the caller holds locked; returns how many timelines changed."""
     if not service_ids:
         return 0
@@ -43,7 +67,13 @@ def recompile(conn: Connection, service_ids: Sequence[int], *, now: int, causes:
     leases = Leases(conn)
     changed = 0
     for at in range(0, len(service_ids), CHUNK):
-        changed += _recompile_chunk(conn, service_ids[at : at + CHUNK], policies, leases, now, causes)
+        fresh = compile_services(conn, service_ids[at : at + CHUNK], policies, now, leases=leases)
+        due = [one for one in fresh if not one.same or _at_horizon(one.stored, now)]
+        if onlooker is not None:
+            onlooker(conn, due)
+        store_thresholds(conn, {one.stored.service.id: one.thresholds for one in fresh})
+        _store(conn, due, now, causes)
+        changed += len(due)
     return changed
 
 
@@ -69,6 +99,54 @@ class Policies:
         return policy
 
 
+def compile_services(
+    conn: Connection,
+    ids: Sequence[int],
+    policies: Policies,
+    now: int,
+    *,
+    leases: Leases | None = None,
+    catalogue: facts.Catalogue | None = None,
+) -> list[Fresh]:
+    """Compile these services as their facts are now, under `policies`, and store no timeline; those that are gone are
+    left out. `leases` gives them the addresses that they want, None leaves them those that they have. `catalogue` has
+    VISPs and plans other than those of the database.
+    """
+    found = facts.read_services(conn, ids, catalogue)
+    own = facts.read_user_params(conn, {one.service.id: one.service.username for one in found})
+    resolved = {one.service.id: policies.of(one, own.get(one.service.id, ())) for one in found}
+    limited = [one.service for one in found if resolved[one.service.id].fup is not None]
+    usage = facts.read_usage(conn, {one.id: _period_since(one, now) for one in limited})
+    leased = (leases or Leases(conn)).read([one.service.id for one in found])
+
+    def one_of(one: facts.ServiceFacts, addresses: Mapping[str, str]) -> Compiled:
+        number = one.service.id
+        return compile(resolved[number], one.service, one.standing, now, usage.get(number, ()), addresses)
+
+    compiled = {one.service.id: one_of(one, leased.get(one.service.id, NO_LEASES)) for one in found}
+    if leases is not None:
+        given = leases.settle({number: its.ip_pools for number, its in compiled.items()}, now)
+        compiled |= {one.service.id: one_of(one, given[one.service.id]) for one in found if one.service.id in given}
+    return [_fresh(one, compiled[one.service.id], now) for one in found]
+
+
+def _fresh(one: facts.ServiceFacts, compiled: Compiled, now: int) -> Fresh:
+    packed, named = record.pack(
+        one.service.id,
+        one.stored_version + 1,
+        compiled.timeline,
+        sealed=one.sealed,
+        simultaneous_use=compiled.simultaneous_use,
+        caller_lock=compiled.caller_lock,
+        mac_auth=one.service.mac_auth,
+        allowed_methods=compiled.allowed_methods,
+        allowed_nas=compiled.allowed_nas,
+        learns_caller=compiled.learns_caller,
+    )
+    same = one.stored_record is not None and record.agrees(one.stored_record, packed, now)
+    return Fresh(one, compiled.timeline, packed, named, same, compiled.thresholds)
+
+
 def case_of(conn: Connection, service_id: int, at: int) -> Case:
     """One service as it is now, for its rules to be asked of `at`."""
     [one] = facts.read_services(conn, [service_id])
@@ -78,92 +156,34 @@ def case_of(conn: Connection, service_id: int, at: int) -> Case:
     return Case(policy, one.service, one.standing, usage.get(service_id, ()), at, at + HORIZON)
 
 
-def _recompile_chunk(
-    conn: Connection,
-    ids: Sequence[int],
-    policies: Policies,
-    leases: Leases,
-    now: int,
-    causes: Mapping[int, Cause],
-) -> int:
-    found = facts.read_services(conn, ids)
-    own = facts.read_user_params(conn, {one.service.id: one.service.username for one in found})
-    changed: list[tuple[facts.ServiceFacts, bytes]] = []
-    rows: list[dict[str, Any]] = []
-    profiles: dict[int, Profile] = {}
-    thresholds: dict[int, tuple[Threshold, ...]] = {}
-    for one, compiled in _compiled(conn, found, own, policies, leases, now):
-        thresholds[one.service.id] = compiled.thresholds
-        timeline = compiled.timeline
-        version = one.stored_version + 1
-        packed, named = record.pack(
-            one.service.id,
-            version,
-            timeline,
-            sealed=one.sealed,
-            simultaneous_use=compiled.simultaneous_use,
-            caller_lock=compiled.caller_lock,
-            mac_auth=one.service.mac_auth,
-            allowed_methods=compiled.allowed_methods,
-            allowed_nas=compiled.allowed_nas,
-            learns_caller=compiled.learns_caller,
-        )
-        if (
-            one.stored_record is not None
-            and not _at_horizon(one, now)
-            and record.agrees(one.stored_record, packed, now)
-        ):
-            continue
-        profiles.update(named)
-        changed.append((one, packed))
-        rows.append(
-            {
-                "service_id": one.service.id,
-                "visp_id": one.visp_id,
-                "username": one.service.username,
-                "version": version,
-                "record": packed,
-                "next_due": next_due(timeline, one.service.id, now),
-            }
-        )
-    store_thresholds(conn, thresholds)
-    if changed:
-        _store_profiles(conn, profiles)
-        _store_history(conn, [one for one, _ in changed if one.stored_record is not None], now, causes)
-        _store_access(conn, rows, fresh=all(one.stored_version == 0 for one, _ in changed))
-        request_enforcement(conn, {row["service_id"]: row["version"] for row in rows}, now=now, causes=causes)
-    return len(changed)
-
-
-def _compiled(
-    conn: Connection,
-    found: Sequence[facts.ServiceFacts],
-    own: Mapping[int, tuple[Param, ...]],
-    policies: Policies,
-    leases: Leases,
-    now: int,
-) -> list[tuple[facts.ServiceFacts, Compiled]]:
-    """Compile these services, and again those that it gave an address."""
-    leased = leases.read([one.service.id for one in found])
-    resolved = {one.service.id: policies.of(one, own.get(one.service.id, ())) for one in found}
-    limited = [one.service for one in found if resolved[one.service.id].fup is not None]
-    usage = facts.read_usage(conn, {one.id: _period_since(one, now) for one in limited})
-
-    def one_of(one: facts.ServiceFacts, addresses: Mapping[str, str]) -> Compiled:
-        number = one.service.id
-        return compile(resolved[number], one.service, one.standing, now, usage.get(number, ()), addresses)
-
-    compiled = {one.service.id: one_of(one, leased.get(one.service.id, NO_LEASES)) for one in found}
-    given = leases.settle({service_id: its.ip_pools for service_id, its in compiled.items()}, now)
-    return [
-        (one, one_of(one, given[one.service.id]) if one.service.id in given else compiled[one.service.id])
-        for one in found
-    ]
-
-
 def _period_since(one: Service, now: int) -> int:
     """The first day of the billing period that holds `now`."""
     return period_of(local_day(now, one.timezone), one.billing_day)[0]
+
+
+def _store(conn: Connection, changed: Sequence[Fresh], now: int, causes: Mapping[int, Cause]) -> None:
+    if not changed:
+        return
+    profiles: dict[int, Profile] = {}
+    for one in changed:
+        profiles.update(one.profiles)
+    rows = [
+        {
+            "service_id": one.stored.service.id,
+            "visp_id": one.stored.visp_id,
+            "username": one.stored.service.username,
+            "version": one.stored.stored_version + 1,
+            "record": one.packed,
+            "next_due": next_due(one.timeline, one.stored.service.id, now),
+        }
+        for one in changed
+    ]
+    _store_profiles(conn, profiles)
+    _store_history(conn, [one.stored for one in changed if one.stored.stored_record is not None], now, causes)
+    _store_access(conn, rows, fresh=all(one.stored.stored_version == 0 for one in changed))
+    request_enforcement(
+        conn, {one.stored.service.id: one.stored.stored_version + 1 for one in changed}, now=now, causes=causes
+    )
 
 
 def next_due(timeline: Timeline, service_id: int, now: int) -> int:
@@ -183,7 +203,8 @@ def renewal_at(start: int, horizon: int, service_id: int) -> int:
 
 def _at_horizon(one: facts.ServiceFacts, now: int) -> bool:
     """Whether the stored timeline is due to be renewed even if it would say the same again."""
-    assert one.stored_record is not None
+    if one.stored_record is None:
+        return True
     head = record.entry(one.stored_record)
     return now >= renewal_at(record.step(one.stored_record, head, 0).start, head.horizon, one.service.id)
 

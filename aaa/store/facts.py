@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Select, Table, func, select
 
 from aaa.debit.params import of_plan
-from aaa.domain.service import Level, Param, Scope, Service, Status
+from aaa.domain.service import SERVER, Level, Param, Scope, Service, Status
 from aaa.domain.standing import Due, Standing
 from aaa.domain.suspension import Repeat, Suspension
 from aaa.domain.timeline import Profile
@@ -46,6 +46,13 @@ class ServiceFacts:
     stored_version: int
     stored_record: bytes | None
     stored_due: int | None
+
+
+class Catalogue(NamedTuple):
+    """Rows of VISPs and plans by id, apart from the transaction that they were read in."""
+
+    visps: Mapping[int, Any]
+    plans: Mapping[int, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +128,21 @@ SCOPE_COLUMNS: Final = frozenset(_LEVEL_COLUMNS.values()) - {"id"}
 """The columns of `service` that say which scopes it is in."""
 
 
-def read_services(conn: Connection, ids: Sequence[int]) -> list[ServiceFacts]:
-    """The services with these ids, in id order; call it under their locks."""
+def read_catalogue(conn: Connection) -> Catalogue:
+    """Every VISP and plan."""
+    return Catalogue(*({row.id: row for row in conn.execute(select(table))} for table in (visp, plan)))
+
+
+def read_services(conn: Connection, ids: Sequence[int], catalogue: Catalogue | None = None) -> list[ServiceFacts]:
+    """The services with these ids, in id order; call it under their locks. `catalogue`: VISPs and plans other than
+    those of the database.
+    """
     rows = conn.execute(_SERVICES.where(dialect.among(conn, service.c.id, ids)).order_by(service.c.id)).all()
     # few VISPs and plans for many services
-    visps = _by_id(conn, visp, {row.visp_id for row in rows})
-    plans = _by_id(conn, plan, {row.plan_id for row in rows if row.plan_id is not None})
+    visps, plans = catalogue or Catalogue(
+        _by_id(conn, visp, {row.visp_id for row in rows}),
+        _by_id(conn, plan, {row.plan_id for row in rows if row.plan_id is not None}),
+    )
     suspensions = read_suspensions(conn, ids)
     replies = {plan_id: _reply(one.reply) for plan_id, one in plans.items()}
     return [
@@ -258,6 +274,14 @@ _NAMED_LEVELS: Final[Mapping[Level, Table]] = {
 }
 
 
+def scope_name(conn: Connection, level: Level, scope_id: int) -> str:
+    """A scope above the user as params name it: `server`, `visp:tehran`, …"""
+    if level is Level.SERVER:
+        return str(SERVER)
+    table = _NAMED_LEVELS[level]
+    return str(Scope(level, conn.execute(select(table.c.name).where(table.c.id == scope_id)).scalar_one()))
+
+
 def _names(conn: Connection, table: Table) -> dict[int, str]:
     return {row.id: row.name for row in conn.execute(select(table.c.id, table.c.name))}
 
@@ -268,10 +292,18 @@ def _param(row: Mapping[Any, Any], scope: Scope) -> Param:
 
 def services_in(level: Level, scope_id: int, *, after: int = 0, limit: int | None = None) -> Any:
     """A SELECT of the ids of the services that a scope reaches, above `after`, in order."""
-    found = select(service.c.id).where(service.c.id > after).order_by(service.c.id)
-    if level is not Level.SERVER:
-        found = found.where(service.c[_LEVEL_COLUMNS[level]] == scope_id)
+    found = _within(select(service.c.id).where(service.c.id > after), level, scope_id).order_by(service.c.id)
     return found.limit(limit) if limit is not None else found
+
+
+def count_services_in(conn: Connection, level: Level, scope_id: int, *, to: int | None = None) -> int:
+    """How many services a scope reaches; `to`: of those up to this id."""
+    counted = _within(select(func.count()).select_from(service), level, scope_id)
+    return int(conn.execute(counted if to is None else counted.where(service.c.id <= to)).scalar_one())
+
+
+def _within(found: Select[Any], level: Level, scope_id: int) -> Select[Any]:
+    return found if level is Level.SERVER else found.where(service.c[_LEVEL_COLUMNS[level]] == scope_id)
 
 
 def controls_used(params: Iterable[Param]) -> set[tuple[str, str]]:

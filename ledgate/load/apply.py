@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 
 from aaa.commands import catalogue, services, suspensions
+from aaa.commands.breaker import Guard
 from aaa.commands.door import Change, change
 from aaa.debit import params
 from aaa.debit.controls.definitions import DEBIT_CONTROL, FINISH_RULE, KINDS, Definitions, definitions
@@ -49,17 +50,18 @@ class Counts:
 Progress = Callable[[int], None]
 
 
-def load(
-    db: Database, document: object, sealer: Sealer, *, actor: str, now: int, progress: Progress = lambda done: None
+def apply(
+    db: Database, document: object, sealer: Sealer, *, actor: str, now: int, guard: Guard, progress: Progress
 ) -> Counts:
-    """Insert or update every object of `document` by name. Raises BadLoad, and then nothing was changed.
+    """Insert or update every object of `document` by name, in one transaction that `guard` watches. Raises BadLoad,
+    CutsHeld or Rehearsed, and then nothing was changed.
 
     Absent objects and absent keys stay as they are; null clears. `progress` is told how many more subscribers are done.
     """
     reader = Reader(document, "", SECTIONS)
     sections = {name: _section(reader, name) for name in SECTIONS}
     try:
-        with change(db, actor=actor, now=now) as door:
+        with change(db, actor=actor, now=now, guard=guard) as door:
             created = _apply(_Loading(door, sealer), sections, progress)
     except BadValue as error:  # the controls and params of several objects do not go together
         raise BadLoad(error.path, error.message) from None

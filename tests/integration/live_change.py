@@ -31,7 +31,7 @@ from aaa.store.seal import Sealer, open_keys
 from aaa.store.tables import access, attempt, enforcement, nas, profile, session
 from billing import commands
 from ledgate.lab.nas import Change, Nas, Refused, Session, Subscriber
-from ledgate.load.apply import load
+from ledgate.load import load
 
 SECRET = b"testing123"
 DEADLINE = 10.0

@@ -18,7 +18,7 @@ from aaa.radius import dictionary
 from aaa.radius.packet import parse
 from aaa.store.database import open_database
 from aaa.store.seal import open_keys
-from ledgate.load.apply import load
+from ledgate.load import load
 
 SECRET = "testing123"
 DEADLINE = 20.0

@@ -229,7 +229,7 @@ def test_kill_9_in_the_middle_of_a_load_leaves_nothing(database: Database, datab
     before = content(database)
     script = (
         "import sys\n"
-        "from ledgate.load import apply\n"
+        "from ledgate.load import apply, load\n"
         "from aaa.store.database import open_database\n"
         "from tests.integration.ledger import SEALER, NOW, subscriber\n"
         "apply.CHUNK = 50\n"
@@ -238,7 +238,7 @@ def test_kill_9_in_the_middle_of_a_load_leaves_nothing(database: Database, datab
         "    print('chunk', flush=True)\n"
         "    sys.stdin.readline()\n"
         "db = open_database(sys.argv[1])\n"
-        "apply.load(db, {'subscribers': people}, SEALER, actor='t', now=NOW, progress=progress)\n"
+        "load(db, {'subscribers': people}, SEALER, actor='t', now=NOW, progress=progress)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script, database_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

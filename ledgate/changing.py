@@ -1,0 +1,235 @@
+"""`ledgate load`, `preview`, `jobs`: changing many subscribers at once, and seeing beforehand what it does (R8.4)."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from aaa import clock
+from aaa.commands import jobs
+from aaa.commands.breaker import CutsHeld, Preview
+from aaa.commands.breaker import Progress as Looked
+from aaa.debit.impact import Effect
+from aaa.domain.instant import iso
+from aaa.store.database import Database
+from ledgate import load
+from ledgate.load.apply import Progress
+from ledgate.terminal import (
+    BAD_INPUT,
+    actor,
+    as_json,
+    database,
+    faults_in_one_line,
+    keys,
+    refuse,
+    settings,
+    show,
+    table,
+)
+
+_WATCH: Final = 0.5
+_PATIENCE: Final = 10.0
+"""Seconds without any progress after which no engine seems to be there."""
+_GROUPS: Final = ("visp", "effect", "cause", "services")
+_NAMES: Final = ("username", "visp", "effect", "cause", "at")
+
+_file = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+
+
+@click.command("load")
+@_file
+@click.option("--yes-cut", "confirmed", type=int, metavar="N", help="Cut off N services, as the preview says.")
+@as_json
+@faults_in_one_line
+def load_command(file: Path, confirmed: int | None, as_json: bool) -> None:
+    """Insert or update the objects of a JSON file by name, all or nothing.
+
+    Stops with its preview where too many services would be cut off, until their number is confirmed.
+    """
+    document = _read(file)
+    with database(settings()) as db:
+        sealer = keys(settings(), db)
+        subscribers, looked = _bars(document)
+        try:
+            counts = load.load(
+                db,
+                document,
+                sealer,
+                actor=actor(),
+                now=clock.now(),
+                confirmed=confirmed,
+                progress=subscribers,
+                looked=looked,
+            )
+        except CutsHeld as held:
+            show(_json(held.preview), _text(held.preview), as_json=as_json)
+            click.echo(f"ledgate: {file}: {held}", err=True)
+            raise SystemExit(BAD_INPUT) from None
+        summary = {**counts.sections, "created": counts.created, "jobs": counts.jobs}
+        read = ", ".join(f"{count} {name}" for name, count in counts.sections.items() if count) or "nothing"
+        text = f"{file}: {read}; {counts.created} subscribers are new"
+        if counts.jobs:
+            text += f"; the engine recompiles the rest in the background (jobs {', '.join(map(str, counts.jobs))})"
+        show(summary, text, as_json=as_json)
+        if counts.jobs and sys.stderr.isatty():
+            for job_id in counts.jobs:
+                _watch(db, job_id)
+
+
+@click.command("preview")
+@_file
+@click.option("--names", is_flag=True, help="List everybody it has an effect on.")
+@as_json
+@faults_in_one_line
+def preview_command(file: Path, names: bool, as_json: bool) -> None:
+    """Who would be cut off, slowed or restored if FILE were loaded now. Changes nothing."""
+    document = _read(file)
+    with database(settings()) as db:
+        sealer = keys(settings(), db)
+        subscribers, looked = _bars(document)
+        found = load.preview(db, document, sealer, now=clock.now(), progress=subscribers, looked=looked)
+    text = _text(found)
+    listed = _listed(found)
+    if names and listed:
+        text += f"\n\n{table(_NAMES, listed)}"
+    show(_json(found) | ({"names": listed} if names else {}), text, as_json=as_json)
+
+
+@click.command("jobs")
+@as_json
+@faults_in_one_line
+def jobs_command(as_json: bool) -> None:
+    """The mass changes that are carried out in the background, and the last ones that were."""
+    with database(settings()) as db, db.read() as conn:
+        found = jobs.listed(conn, clock.now())
+    listed = [
+        {
+            "id": one.id,
+            "kind": one.kind,
+            "scope": one.scope,
+            "created": iso(one.created_at),
+            "finished": None if one.done_at is None else iso(one.done_at),
+            "done": one.done,
+            "total": one.total,
+            "rate": round(one.rate, 1),
+        }
+        for one in found
+    ]
+    columns = ("id", "kind", "scope", "created", "finished", "done", "total", "rate")
+    show(listed, table(columns, listed) if listed else "there was no mass change yet", as_json=as_json)
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes(), object_pairs_hook=_each_key_once)
+    except OSError as error:
+        refuse(f"{file}: {error.strerror}")
+    except (ValueError, RecursionError) as error:
+        refuse(f"{file}: {error}")
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a JSON file; of two values of one key JSON itself would drop the first."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for at, (key, _) in enumerate(pairs) if key in dict(pairs[:at]))
+        raise ValueError(f"the key {twice!r} is twice in one object")
+    return found
+
+
+class _Bar:
+    """A progress bar on a terminal, for what is told as `done` of `total`; it may begin again."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+
+    def __call__(self, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            share = done / total if total else 1.0
+            full = round(30 * share)
+            end = "\n" if done >= total else ""
+            click.echo(
+                f"\r{self._label}  [{'#' * full}{'-' * (30 - full)}]  {done:,} of {total:,}{end}", err=True, nl=False
+            )
+
+
+def _bars(document: Any) -> tuple[Progress, Looked]:
+    """What is told of the subscribers of a file, and of the services looked at."""
+    total = len(document.get("subscribers") or ()) if isinstance(document, dict) else 0
+    bar, done = _Bar("subscribers"), 0
+
+    def more(count: int) -> None:
+        nonlocal done
+        done = count if done >= total else done + count  # a second pass counts from nothing
+        if total >= load.CHUNK:
+            bar(done, total)
+
+    return more, _Bar("preview")
+
+
+def _watch(db: Database, job_id: int) -> None:
+    """Show how far a job is until it is done, or until nobody seems to work on it."""
+    bar = _Bar(f"job {job_id}")
+    reached, moved = -1, clock.monotonic()
+    while True:
+        with db.read() as conn:
+            found = jobs.find(conn, job_id, clock.now())
+        bar(found.done if found.done_at is not None else min(found.done, found.total - 1), found.total)
+        if found.done_at is not None:
+            return
+        if found.done != reached:
+            reached, moved = found.done, clock.monotonic()
+        elif clock.monotonic() - moved > _PATIENCE:
+            click.echo(f"\nno engine seems to be running: job {job_id} waits for one", err=True)
+            return
+        time.sleep(_WATCH)
+
+
+def _listed(found: Preview) -> list[dict[str, Any]]:
+    return [
+        {
+            "username": one.username,
+            "visp": one.visp,
+            "effect": one.impact.effect.value,
+            "cause": one.impact.cause,
+            "at": iso(one.impact.at),
+        }
+        for one in sorted(found.affected)
+    ]
+
+
+def _groups(found: Preview) -> list[dict[str, Any]]:
+    return [
+        dict(zip(_GROUPS, (visp, effect.value, cause, count), strict=True))
+        for visp, effect, cause, count in found.groups
+    ]
+
+
+def _json(found: Preview) -> dict[str, Any]:
+    return {
+        **{effect.value: found.count(effect) for effect in Effect},
+        "allowed": found.allowed,
+        "limit": found.limit,
+        "confirm": found.cut if found.trips else None,
+        "reached": found.reached,
+        "created": found.created,
+        "groups": _groups(found),
+    }
+
+
+def _text(found: Preview) -> str:
+    """The counts, by VISP and cause."""
+    cut, slowed, restored = (found.count(effect) for effect in Effect)
+    text = (
+        f"{cut} of {found.allowed} services that are allowed now would be cut off, {slowed} slowed, {restored} restored"
+        f" (reached: {found.reached}, new: {found.created})"
+    )
+    groups = _groups(found)
+    if groups:
+        text += f"\n{table(_GROUPS, groups)}"
+    if found.trips:
+        text += f"\nmore than {found.limit} are cut off only if it is confirmed: ledgate load FILE --yes-cut {cut}"
+    return text
