@@ -74,9 +74,9 @@ def load_command(file: Path, confirmed: int | None, as_json: bool) -> None:
         if counts.jobs:
             text += f"; the engine recompiles the rest in the background (jobs {', '.join(map(str, counts.jobs))})"
         show(summary, text, as_json=as_json)
-        if counts.jobs and sys.stderr.isatty():
+        if on_terminal():
             for job_id in counts.jobs:
-                _watch(db, job_id)
+                watch(db, job_id)
 
 
 @click.command("preview")
@@ -140,6 +140,11 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def on_terminal() -> bool:
+    """Whether somebody watches: progress goes to standard error."""
+    return sys.stderr.isatty()
+
+
 class _Bar:
     """A progress bar on a terminal, for what is told as `done` of `total`; it may begin again."""
 
@@ -147,7 +152,7 @@ class _Bar:
         self._label = label
 
     def __call__(self, done: int, total: int) -> None:
-        if sys.stderr.isatty():
+        if on_terminal():
             share = done / total if total else 1.0
             full = round(30 * share)
             end = "\n" if done >= total else ""
@@ -170,7 +175,7 @@ def _bars(document: Any) -> tuple[Progress, Looked]:
     return more, _Bar("preview")
 
 
-def _watch(db: Database, job_id: int) -> None:
+def watch(db: Database, job_id: int) -> None:
     """Show how far a job is until it is done, or until nobody seems to work on it."""
     bar = _Bar(f"job {job_id}")
     reached, moved = -1, clock.monotonic()

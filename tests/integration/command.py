@@ -56,11 +56,17 @@ class Ledgate:
 
     def refuses(self, *arguments: str, status: int = 2, environment: Mapping[str, str] = MappingProxyType({})) -> str:
         """The one line in which it refuses."""
+        return self.stops(*arguments, status=status, environment=environment)[1]
+
+    def stops(
+        self, *arguments: str, status: int = 2, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[str, str]:
+        """What it prints, and the one line in which it refuses."""
         ended = self._invoke(arguments, environment)
         assert ended.exit_code == status, ended.output
         [line] = ended.stderr.splitlines()
         assert line.startswith("ledgate: ")
-        return line.removeprefix("ledgate: ")
+        return ended.stdout, line.removeprefix("ledgate: ")
 
     def _invoke(self, arguments: Sequence[str], environment: Mapping[str, str]) -> Result:
         cleared: dict[str, str | None] = {name: None for name in os.environ if name.startswith("LEDGATE_")}
