@@ -18,6 +18,7 @@ from aaa.domain.settings import DEFAULTS, Settings
 from aaa.domain.timeline import Profile, Verdict
 from aaa.store import facts, record
 from aaa.store.database import Database
+from aaa.store.settings import read_settings
 from aaa.store.tables import access, service
 from aaa.store.timelines import read_profiles
 
@@ -190,11 +191,6 @@ def look(conn: Connection, ids: Sequence[int], now: int, onlooker: Onlooker) -> 
     policies = Policies(conn)
     for at in range(0, len(ids), CHUNK):
         onlooker(conn, compile_services(conn, ids[at : at + CHUNK], policies, now))
-
-
-def read_settings(conn: Connection) -> Settings:
-    """The installation's settings as they are before a change."""
-    return DEFAULTS
 
 
 def foresee(db: Database, ahead: Ahead, now: int, progress: Progress = lambda done, total: None) -> tuple[Tally, int]:

@@ -53,11 +53,15 @@ def put_control(change: Change, kind: str, name: str, value: Mapping[str, Any]) 
     """A DebitControl, FinishRule, …: touches every scope whose params name it."""
     control_id, event, differs = _put(change, control, {"kind": kind, "name": name}, {"value": value}, f"{kind}:{name}")
     if differs:
-        users = change.conn.execute(select(param).where(param.c.name == kind)).mappings()
-        for one in users:
-            if one["value"] == name:
-                _touch_param(change, Level[one["level"].upper()], one["scope_id"], "control", event)
+        touch_users(change, kind, name, cause="control", event=event)
     return control_id
+
+
+def touch_users(change: Change, kind: str, name: str | None, *, cause: str, event: int) -> None:
+    """Touch every scope with a param that names this control; None: any of its kind."""
+    for one in change.conn.execute(select(param).where(param.c.name == kind)).mappings():
+        if name is None or one["value"] == name:
+            _touch_param(change, Level[one["level"].upper()], one["scope_id"], cause, event)
 
 
 def put_param(change: Change, level: Level, scope_id: int, scope: str, name: str, value: Any, status: Status) -> int:

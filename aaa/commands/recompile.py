@@ -22,6 +22,7 @@ from aaa.domain.usage import Threshold
 from aaa.radius.dictionary import load
 from aaa.store import dialect, facts, record
 from aaa.store.leases import Leases
+from aaa.store.settings import read_settings
 from aaa.store.tables import access, enforcement, profile, session, timeline_history
 from aaa.store.thresholds import store_thresholds
 
@@ -83,6 +84,7 @@ class Policies:
     def __init__(self, conn: Connection) -> None:
         self._facts = facts.read_policy(conn)
         self._definitions = definitions(self._facts.controls, load().check)
+        self._settings = read_settings(conn)
         self._resolved: dict[facts.Place, Policy] = {}
 
     def of(self, found: facts.ServiceFacts, own: tuple[Param, ...]) -> Policy:
@@ -92,7 +94,12 @@ class Policies:
         params = (*self._facts.along(found.place), *own)
         one = found.service
         policy = resolve_policy(
-            params, self._definitions, currency=one.currency, plan=one.plan, plan_reply=one.plan_reply
+            params,
+            self._definitions,
+            currency=one.currency,
+            plan=one.plan,
+            plan_reply=one.plan_reply,
+            settings=self._settings,
         )
         if not own:
             self._resolved[found.place] = policy

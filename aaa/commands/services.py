@@ -1,7 +1,8 @@
 """Subscribers, accounts and services, made in bulk or changed one by one, inside an open change (shell)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from aaa.commands.door import Change
 from aaa.domain.standing import Standing
@@ -11,13 +12,17 @@ from aaa.store.tables import account, event, service, subscriber
 
 
 class NewService(NamedTuple):
-    """A subscriber with one account and one service, to be made. `values` are columns of `service`."""
+    """A service to be made, with a subscriber and an account of its own or on an account that is there.
+
+    `values` are columns of `service`, `account` the name and billing day of its account.
+    """
 
     username: str
     password: str
     visp_id: int
     currency: str
     values: Mapping[str, Any]
+    account: Mapping[str, Any] = MappingProxyType({})
 
 
 class Made(NamedTuple):
@@ -37,8 +42,6 @@ def create(change: Change, new: Sequence[NewService], standings: Sequence[Standi
     change.lock_scopes()
     subscribers = dialect.new_ids(change.conn, subscriber, len(new))
     accounts = dialect.new_ids(change.conn, account, len(new))
-    services = dialect.new_ids(change.conn, service, len(new))
-    events = dialect.new_ids(change.conn, event, len(new))
     insert = dialect.insert_many
     insert(
         change.conn,
@@ -54,12 +57,42 @@ def create(change: Change, new: Sequence[NewService], standings: Sequence[Standi
                 "subscriber_id": owner,
                 "visp_id": one.visp_id,
                 "currency": one.currency,
+                "name": one.account.get("name"),
+                "billing_day": one.account.get("billing_day", 1),
                 **facts.standing_values(standing),
             }
             for row, owner, one, standing in zip(accounts, subscribers, new, standings, strict=True)
         ],
     )
-    columns = ("plan_id", "center_id", "reseller_id", "class_id", "static_ip", "mac", "mac_auth", "active_to")
+    return _on(change, new, accounts, sealer)
+
+
+def join(change: Change, new: Sequence[NewService], accounts: Sequence[int], sealer: Sealer) -> list[Made]:
+    """Make services on these accounts, in the same order, whose locks the change holds. No money moves."""
+    if not new:
+        return []
+    change.lock_scopes()
+    return _on(change, new, accounts, sealer)
+
+
+_COLUMNS: Final[Mapping[str, Any]] = {
+    "plan_id": None,
+    "center_id": None,
+    "reseller_id": None,
+    "class_id": None,
+    "static_ip": None,
+    "mac": None,
+    "mac_auth": False,
+    "active_to": None,
+    "dont_show_overdue": False,
+}
+"""What a new service may be given, and has if not."""
+
+
+def _on(change: Change, new: Sequence[NewService], accounts: Sequence[int], sealer: Sealer) -> list[Made]:
+    services = dialect.new_ids(change.conn, service, len(new))
+    events = dialect.new_ids(change.conn, event, len(new))
+    insert = dialect.insert_many
     insert(
         change.conn,
         service,
@@ -70,7 +103,7 @@ def create(change: Change, new: Sequence[NewService], standings: Sequence[Standi
                 "visp_id": one.visp_id,
                 "username": one.username,
                 "password": sealer.seal("service", "password", row, one.password.encode()),
-                **{name: one.values.get(name, False if name == "mac_auth" else None) for name in columns},
+                **{name: one.values.get(name, default) for name, default in _COLUMNS.items()},
             }
             for row, owner, one in zip(services, accounts, new, strict=True)
         ],
@@ -86,9 +119,9 @@ def create(change: Change, new: Sequence[NewService], standings: Sequence[Standi
                 "kind": "create",
                 "subject": f"service:{service_id}",
                 "before": None,
-                "after": {"username": one.username, **one.values},
+                "after": {"username": one.username, "account": {"id": owner, **one.account}, **one.values},
             }
-            for row, service_id, one in zip(events, services, new, strict=True)
+            for row, service_id, owner, one in zip(events, services, accounts, new, strict=True)
         ],
     )
     made = [Made(*ids) for ids in zip(services, accounts, events, strict=True)]

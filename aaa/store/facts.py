@@ -109,6 +109,8 @@ _SERVICES: Final = (
         account.c.debt_since,
         account.c.dues,
         account.c.promise_until,
+        account.c.billing_day,
+        account.c.acknowledged_at,
         access.c.version,
         access.c.record,
         access.c.next_due,
@@ -213,6 +215,10 @@ def _service_facts(
         mac_auth=row.mac_auth,
         active_to=row.active_to,
         suspensions=suspensions,
+        exempt_until=row.exempt_until,
+        dont_show_overdue=row.dont_show_overdue,
+        billing_day=row.billing_day,
+        acknowledged_at=row.acknowledged_at,
     )
     scopes = (
         (Level.CENTER, row.center_id),

@@ -90,6 +90,11 @@ account = Table(
     Column("debt_since", BigInteger),
     Column("dues", JSON, nullable=False),  # [[charge id, due at, remaining], …]
     Column("promise_until", BigInteger),
+    # what operators and subscribers say of it
+    Column("name", String(64)),  # of an account that services share; null: it has one service
+    Column("billing_day", SmallInteger, nullable=False, server_default="1"),  # 1 to 31
+    Column("acknowledged_at", BigInteger),  # the last OK to a reminder
+    Index("uq_account_name", "visp_id", "name", unique=True),
     CheckConstraint("debt >= 0 AND credit >= 0 AND (debt = 0 OR credit = 0)", name="one_side"),
 )
 
@@ -109,6 +114,8 @@ service = Table(
     Column("mac", String(17)),
     Column("mac_auth", Boolean, nullable=False, server_default=text("false")),
     Column("active_to", BigInteger),
+    Column("exempt_until", BigInteger),  # no automatic suspension before it
+    Column("dont_show_overdue", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("visp_id", "username"),
 )
 
@@ -184,6 +191,13 @@ pool_wait = Table(
     metadata,
     Column("pool_id", Id, ForeignKey("pool.id"), primary_key=True, autoincrement=False),
     Column("service_id", Id, ForeignKey("service.id"), primary_key=True, autoincrement=False),
+)
+
+setting = Table(
+    "setting",  # one row for each of aaa.domain.settings.Settings that is not at its default
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", JSON, nullable=False),
 )
 
 # --- routers ---------------------------------------------------------------------------------------------------------

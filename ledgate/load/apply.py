@@ -20,8 +20,9 @@ from aaa.store.database import Database
 from aaa.store.seal import Sealer
 from aaa.store.tables import account, control, nas, param, plan, service, visp
 from billing import openings, prices
-from ledgate.load import fields, keys, scopes
+from ledgate.load import accounts, fields, keys, scopes
 from ledgate.load import pools as address_pools
+from ledgate.load import settings as installation
 from ledgate.load import suspensions as suspension_lists
 from ledgate.load.fields import BadLoad, Reader
 
@@ -58,18 +59,23 @@ def apply(
 
     Absent objects and absent keys stay as they are; null clears. `progress` is told how many more subscribers are done.
     """
-    reader = Reader(document, "", SECTIONS)
+    reader = Reader(document, "", (*SECTIONS, "settings"))
     sections = {name: _section(reader, name) for name in SECTIONS}
+    given = reader.raw("settings")
+    chosen = Reader({} if given is None else given, "settings", installation.KEYS)
     try:
         with change(db, actor=actor, now=now, guard=guard) as door:
-            created = _apply(_Loading(door, sealer), sections, progress)
+            settings = installation.put(door, chosen)
+            created, known = _apply(_Loading(door, sealer), sections, progress)
+            installation.check_reminders(settings, known, sections["overdue_policies"], chosen)
     except BadValue as error:  # the controls and params of several objects do not go together
         raise BadLoad(error.path, error.message) from None
-    return Counts({name: len(found) for name, found in sections.items()}, created, door.jobs)
+    counts = {name: len(found) for name, found in sections.items()}
+    return Counts({**counts, "settings": sum(map(chosen.has, installation.KEYS))}, created, door.jobs)
 
 
-def _apply(loading: "_Loading", sections: Mapping[str, Sequence[Any]], progress: Progress) -> int:
-    """Put every object; returns how many subscribers are new."""
+def _apply(loading: "_Loading", sections: Mapping[str, Sequence[Any]], progress: Progress) -> tuple[int, Definitions]:
+    """Put every object; returns how many subscribers are new, and every control there is now."""
     loading.lock(sections["subscribers"])
     for index, one in enumerate(sections["visps"]):
         loading.visp(Reader(one, f"visps[{index}]", keys.VISP))
@@ -98,7 +104,7 @@ def _apply(loading: "_Loading", sections: Mapping[str, Sequence[Any]], progress:
     for index, one in enumerate(sections["params"]):
         loading.param(Reader(one, f"params[{index}]", keys.PARAM), known)
     loading.check_currencies(known)
-    return created
+    return created, known
 
 
 def _section(reader: Reader, name: str) -> Sequence[Any]:
@@ -130,20 +136,23 @@ class _Loading:
         self._conn: Connection = door.conn
         self._sealer = sealer
         self._check = load_dictionary().check
+        self._accounts = accounts.Accounts(door)
         self._present: set[str] = set()
         """The usernames of the file that there are already."""
         self._paths: dict[tuple[str, object], str] = {}
         """Where in the file something was put, for the checks that need all of it."""
 
     def lock(self, subscribers: Sequence[Any]) -> None:
-        """Lock the scopes, and the accounts of those subscribers that are there already."""
+        """Lock the scopes, and the accounts of those subscribers that are there already, or that the file names."""
         self._door.lock_scopes()
         found: set[int] = set()
         for at in range(0, len(subscribers), CHUNK):
-            usernames = [
-                Reader(one, f"subscribers[{at + index}]", keys.SUBSCRIBER).need("username", fields.username)
+            readers = [
+                Reader(one, f"subscribers[{at + index}]", keys.SUBSCRIBER)
                 for index, one in enumerate(subscribers[at : at + CHUNK])
             ]
+            usernames = [reader.need("username", fields.username) for reader in readers]
+            found.update(accounts.ids_named(self._conn, readers))
             owners = select(service.c.account_id, service.c.username)
             for row in self._conn.execute(owners.where(dialect.among(self._conn, service.c.username, usernames))):
                 found.add(row.account_id)
@@ -322,10 +331,12 @@ class _Loading:
         found = select(service).where(dialect.among(self._conn, service.c.username, present))
         for row in self._conn.execute(found).mappings() if present else ():
             known.setdefault(row["username"], []).append(row)
+        self._accounts.begin(readers, {row["account_id"] for those in known.values() for row in those})
         fresh: list[services.NewService] = []
+        joining: list[services.NewService] = []
         opened: list[openings.Opening] = []
         suspended: dict[int, list[Suspension]] = {}
-        to_suspend: list[list[Suspension]] = []
+        to_suspend: dict[tuple[int, str], list[Suspension]] = {}
         for reader, username in zip(readers, usernames, strict=True):
             place, existing = self._place(reader, username, known.get(username, []), names)
             visp_id, currency, zone = place
@@ -339,17 +350,25 @@ class _Loading:
             if existing is not None:
                 secret = reader.take("password", fields.password, null=False)
                 services.update(self._door, existing, values, secret, self._sealer)
+                self._accounts.update(reader, username, existing["account_id"])
                 if wanted is not None:
                     suspended[existing["id"]] = wanted
                 continue
             secret = reader.need("password", fields.password)
-            fresh.append(services.NewService(username, secret, visp_id, currency, values))
-            opened.append(openings.Opening(currency, balance, last_payment))
-            to_suspend.append(wanted or [])
+            to_suspend[visp_id, username] = wanted or []
+            joins = self._accounts.joins(reader, visp_id)
+            owns = self._accounts.columns(reader, visp_id)
+            (joining if joins else fresh).append(services.NewService(username, secret, visp_id, currency, values, owns))
+            if not joins:
+                opened.append(openings.Opening(currency, balance, last_payment))
         standings = openings.prepare(self._door, opened)
         made = services.create(self._door, fresh, standings, self._sealer)
         openings.post(self._door, [(one.account_id, one.event_id) for one in made], opened, standings)
-        suspended.update((one.service_id, those) for one, those in zip(made, to_suspend, strict=True) if those)
+        self._accounts.made(fresh, made)
+        made += services.join(self._door, joining, self._accounts.joined(joining), self._sealer)
+        for one, its in zip((*fresh, *joining), made, strict=True):
+            if those := to_suspend[one.visp_id, one.username]:
+                suspended[its.service_id] = those
         suspensions.replace(self._door, suspended)
         return len(made)
 
@@ -383,8 +402,9 @@ class _Loading:
         ):
             if reader.has(key):
                 values[key] = reader.take(key, read)
-        if reader.has("mac_auth"):
-            values["mac_auth"] = reader.take("mac_auth", fields.switch) or False
+        for key in ("mac_auth", "dont_show_overdue"):
+            if reader.has(key):
+                values[key] = reader.take(key, fields.switch) or False
         return values
 
     def _member(self, reader: Reader, key: str, level: Level, visp_id: int, names: _Names) -> int | None:

@@ -36,4 +36,7 @@ SUBSCRIBER: Final = (
     "mac_auth",
     "active_to",
     "suspensions",
+    "account",
+    "billing_day",
+    "dont_show_overdue",
 )

@@ -196,8 +196,8 @@ def test_r8_3_the_figures_and_the_words() -> None:
     assert (told.verdict, told.reason.cause, told.reason.scope) == (Verdict.ALLOW, Cause.OVERDUE, "server")
     assert sentence(told) == (
         "ali at 2026-01-05T23:00:00Z: allow, a reminder is due because overdue 300.00 CZK has reached 10.00 CZK, "
-        "unpaid more than 3 days after 2025-12-31T23:00:00Z (polite, server), "
-        "since 2026-01-04T23:00:00Z, no end in sight"
+        "unpaid more than 3 days after 2025-12-31T23:00:00Z (polite, server), since 2026-01-04T23:00:00Z, "
+        "no end in sight"
     )
     calm = explain("ali", found, DUE)
     assert sentence(calm).endswith("allow, since 2025-12-31T23:00:00Z, no end in sight, then allow (overdue) from "

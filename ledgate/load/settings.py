@@ -1,0 +1,47 @@
+"""The section `settings` of a load file, and what must fit it (R5.1) (shell)."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from aaa.commands.door import Change
+from aaa.commands.settings import put_settings
+from aaa.debit.controls.definitions import KINDS, OVERDUE_POLICY, Definitions
+from aaa.domain.settings import Settings
+from ledgate.load import fields
+from ledgate.load.fields import BadLoad, Reader
+
+KEYS: Final = ("server_ip", "mikrotik_nat_disable_users", "cut_off_limit_percent", "cut_off_limit_least")
+MOST_SERVICES: Final = 2**31 - 1
+
+
+def put(change: Change, reader: Reader) -> Settings:
+    """Set what the section gives, null restores a default; returns all that count now. Raises BadLoad."""
+    reads = (
+        ("server_ip", fields.ipv4),
+        ("mikrotik_nat_disable_users", _zero_or_one),
+        ("cut_off_limit_percent", fields.whole(0, 100)),
+        ("cut_off_limit_least", fields.whole(0, MOST_SERVICES)),
+    )
+    return put_settings(change, {key: reader.take(key, read) for key, read in reads if reader.has(key)})
+
+
+def check_reminders(settings: Settings, known: Definitions, policies: Sequence[Any], given: Reader) -> None:
+    """No OverduePolicy may remind while no router knows where to send people (R5.1). Raises BadLoad.
+
+    `policies` and `given` are what the file has in its sections of policies and settings.
+    """
+    if settings.server_ip is not None:
+        return
+    reminding = {name for name, policy in known.overdue_policies.items() if policy.on}
+    section = KINDS[OVERDUE_POLICY].section
+    for index, one in enumerate(policies):
+        if one["name"] in reminding and "remind_pay" in one:
+            raise BadLoad(f"{section}[{index}].remind_pay", "needs the setting server_ip, to which people are sent")
+    if reminding:
+        raise BadLoad(given.at("server_ip"), f"cannot be removed: {', '.join(sorted(reminding))} has remind_pay 1")
+
+
+def _zero_or_one(value: Any, path: str) -> bool:
+    if not isinstance(value, int) or value not in (0, 1):
+        raise BadLoad(path, "must be 0 or 1")
+    return bool(value)
