@@ -27,6 +27,7 @@ from ledgate.lab.client import METHODS, Method
 from ledgate.load.fields import parse_instant
 from ledgate.pools import pools_command
 from ledgate.role import ROLES, log_to_stderr
+from ledgate.spare import acknowledge_command, exempt_command
 from ledgate.suspend import suspend_command, suspensions_command, unsuspend_command
 from ledgate.terminal import OneLine, actor, as_json, database, faults_in_one_line, keys, refuse, settings, show, table
 from ledgate.wording import balance, money, owes
@@ -191,6 +192,8 @@ for _command in (
     suspend_command,
     unsuspend_command,
     suspensions_command,
+    exempt_command,
+    acknowledge_command,
     pools_command,
 ):
     main.add_command(_command)
