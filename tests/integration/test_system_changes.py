@@ -151,6 +151,31 @@ def test_a_deadline_acts_by_itself(world: System, name: str) -> None:
     assert restricted(world.redial_of(name))
 
 
+def test_r6_3_who_uses_much_is_slowed_down_then_put_into_the_garden(world: System, name: str) -> None:
+    gigabyte = 10**9
+    limits: dict[str, list[dict[str, Any]]] = {
+        "fup_policies": [{"name": name, "levels": [{"gb": 1, "reduce": "2M/2M"}, {"gb": 2, "suspend": True}]}],
+        "finish_rules": [{"name": name, "traffic": {"restrict": {"pool": "finish"}}}],
+        "params": [
+            {"scope": f"user:{name}", "name": "FupPolicy", "value": name},
+            {"scope": f"user:{name}", "name": "FinishRule", "value": name},
+        ],
+    }
+    world.router.behaviour.redial = True
+    world.load({"username": name, "balance": 0}, **limits)
+    world.everywhere(lambda process: world.ask(name, process=process)[0] == "Access-Accept", "he is known")
+    session = world.log_in(name)
+    world.router.interim(session, 1, gigabyte)
+    told_at = clock.now()
+    slowed = world.change_of(name)
+    assert (slowed.kind, slowed.asked, slowed.answer) == ("coa", {"Mikrotik-Rate-Limit": "2M/2M"}, "ack")
+    assert slowed.at - told_at < PROMPTLY * clock.SECOND
+    world.everywhere(lambda at: world.ask(name, process=at)[1].get("Mikrotik-Rate-Limit") == "2M/2M", "the rate")
+    world.router.interim(session, 1, 2 * gigabyte)
+    assert world.change_of(name, 1).kind == "disconnect"
+    assert restricted(world.redial_of(name))
+
+
 def test_a_later_end_is_pushed(world: System, name: str) -> None:
     began = clock.now() - 300 * clock.SECOND
     world.load({"username": name, "balance": -10_000, "last_payment": iso(began)}, **control(name, 900))

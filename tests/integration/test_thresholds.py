@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, event, insert, select
@@ -228,6 +229,63 @@ def test_r6_3_the_database_finds_what_the_rule_finds(database: Database) -> None
         with database.write_prepared() as tx:
             notice_crossings(tx, [*everybody, *everybody], NOW)
         assert requests(database) == [(service, "usage") for service in sorted(expected)]
+
+
+def test_r6_1_months_of_drawn_use_and_the_stored_level_is_always_right(database: Database) -> None:
+    """Through resets, renewals of the horizon and late records; what is due is done after every record."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    levels = [
+        {"gb": 10, "reduce": "5M"},
+        {"gb": 6, "direction": "upload", "reduce": "3M"},
+        {"hours": 200, "reduce": "2M"},
+        {"gb": 60, "suspend": True},
+    ]
+    zones = {"one": "Asia/Tehran", "two": "Europe/Prague", "three": "America/New_York"}
+    visps = [{"name": name, "currency": "IRR", "timezone": zone} for name, zone in zones.items()]
+    people = [subscriber(name, visp=name, plan=None) for name in zones]
+    param = {"scope": "server", "name": "FupPolicy", "value": "fair"}
+    document = example(visps=visps, subscribers=people, params=[param])
+    put(database, document | {"fup_policies": [{"name": "fair", "levels": levels}]}, NOW)
+    with database.read() as conn:
+        router = conn.execute(select(tables.nas.c.id)).scalar_one()
+    here = World(database, 0, router, 0, 0, Accounting(database))
+    services = {name: ref(database, name).service_id for name in zones}
+    at, seen = 0, set()
+    for number in range(100):
+        at += chance.choice((60, HOUR, 20 * HOUR, 50 * HOUR))
+        name = chance.choice(list(zones))
+        told_at = at - chance.choice((0, 0, 0, 30 * HOUR, 400 * HOUR))  # some come late
+        up, down = chance.randint(0, 2 * GB), chance.randint(0, 4 * GB)
+        seconds = chance.randint(0, 30 * HOUR)
+        one = here.record(STOP, told_at, seconds, up, down, username=name, session=f"{number}", authorisation=None)
+        now = NOW + at * SECOND
+        here.commit(one, now=now)
+        while boundaries.run(database, now):
+            pass
+        assert requests(database) == []
+        for other, service in services.items():
+            expected = _level(database, service, local_day(now, zones[other]))
+            reason = timeline_of(database, other)[0].at(now).reason
+            assert (dict(reason.figures)["level"] if reason is not None else 0) == expected, (number, other)
+            seen.add(expected)
+    assert len(seen) > 2
+
+
+def _level(db: Database, service: int, today: int) -> int:
+    """The level of the policy above on a day, straight from the days of its month."""
+    month = (date(1970, 1, 1) + timedelta(days=today)).replace(day=1)
+    first = (month - date(1970, 1, 1)).days
+    following = ((month + timedelta(days=31)).replace(day=1) - date(1970, 1, 1)).days
+    day = tables.usage_day.c
+    days = rows(db, tables.usage_day, day.service_id == service, day.day >= first, day.day < following)
+    up, down, seconds = (sum(getattr(row, name) for row in days) for name in ("up", "down", "seconds"))
+    if up + down > 60 * GB:
+        return 4
+    if seconds > 200 * HOUR:
+        return 3
+    return 2 if up > 6 * GB else int(up + down > 10 * GB)
 
 
 # --- several at once -------------------------------------------------------------------------------------------------
