@@ -33,7 +33,7 @@ soak: ## Attack and disturb a running server (minutes; S=mutants|chaos|live|paym
 	@tools/setup test
 	@$(PY) -m tests.load $(S)
 
-bench: compile ## Measure against FreeRADIUS, compiled (minutes; B=login|accounting|latency|million for one part)
+bench: compile ## Measure against FreeRADIUS, compiled (minutes; B=login|accounting|latency|million|mass for one part)
 	@tools/setup bench
 	@$(PY) -m benchmarks $(B)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from aaa.radius import packet
-from benchmarks import freeradius, markdown, million, server, workloads
+from benchmarks import freeradius, markdown, mass, million, server, workloads
 from benchmarks.measure import Side
 from benchmarks.workloads import FILES, OURS, SQL, Bench
 
@@ -110,6 +110,14 @@ def tables(given: tuple[Bench, tuple[str, ...]]) -> None:
     """Print what was measured last, in Markdown."""
     for line in markdown.tables(given[0].results):
         click.echo(line)
+
+
+@main.command("mass")
+@click.option("--services", default=100_000, show_default=True)
+@click.pass_obj
+def many_at_once(given: tuple[Bench, tuple[str, ...]], services: int) -> None:
+    """A rule for all services in the background, and 10,000 that end at one instant, with logins meanwhile."""
+    mass.measure_mass(given[0], services)
 
 
 if __name__ == "__main__":

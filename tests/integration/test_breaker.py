@@ -9,7 +9,6 @@ from aaa.commands import breaker, door, jobs
 from aaa.commands.breaker import CutsHeld, Preview
 from aaa.commands.jobs import run_batch
 from aaa.debit.impact import Effect
-from aaa.domain.settings import Settings
 from aaa.domain.timeline import Verdict
 from aaa.store.database import Database
 from aaa.store.tables import access, event, job
@@ -257,11 +256,12 @@ def test_r8_4_a_boundary_foreseen_for_a_day_does_not_count(database: Database, w
     assert look(database, now_at_once, early - HOUR).cut == 30
 
 
-def test_r8_4_the_settings_before_the_change_decide(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r8_4_the_settings_before_the_change_decide(database: Database) -> None:
     put(database, example(subscribers=in_debt(9)))
-    strict = Settings(cut_off_limit_percent=50, cut_off_limit_least=3)
-    monkeypatch.setattr(breaker, "read_settings", lambda conn: strict)
+    put(database, {"settings": {"cut_off_limit_percent": 50, "cut_off_limit_least": 3}})
+    careless = {"settings": {"cut_off_limit_percent": 100}}
     assert held(database, STRICTER).limit == 5
+    assert held(database, STRICTER | careless).limit == 5
     four = {"subscribers": [{"username": name, "active_to": "2026-11-24"} for name in named(6)]}
     assert held(database, four).cut == 6
     four["subscribers"].pop()
