@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, func, literal, null, select
 
-from aaa.commands import jobs
+from aaa.commands import caller_id, jobs
 from aaa.commands.door import change, lock_services
 from aaa.commands.recompile import renewal_at
 from aaa.store import dialect, record
@@ -92,14 +92,15 @@ def _recompile(db: Database, service_ids: list[int], kind: str, now: int) -> boo
     if not service_ids:
         return False
     with change(db, actor=ACTOR, now=now) as door:
-        # Before the requests: accounting, which makes them, may hold services.
+        # Before the requests: accounting writes them while it holds the service.
         lock_services(door.conn, sorted(service_ids))
         done = recompile_request.delete().where(
             recompile_request.c.service_id.in_(service_ids), recompile_request.c.requested_at <= now
         )
-        door.conn.execute(done)
+        asked = door.conn.execute(done.returning(recompile_request.c.service_id, recompile_request.c.mac)).all()
         event = door.event(kind, "services", None, {"services": service_ids})
         door.touch(service_ids, cause=kind, event=event)
+        caller_id.learn(door, {service_id: device for service_id, device in asked if device is not None})
     return len(service_ids) == BATCH
 
 

@@ -18,7 +18,7 @@ from typing import Final, Literal
 from aaa.clock import SECOND
 from aaa.coa.exchange import Datagram, Done, Exchange
 from aaa.coa.messages import request_attributes
-from aaa.coa.plan import CoA, Disconnect, Later, LiveSession, Nothing, after, plan
+from aaa.coa.plan import CoA, Disconnect, Later, LiveSession, Nothing, Plan, after, plan
 from aaa.coa.wishes import LEASE, Outcome, Result, Told, Wish, Wishes
 from aaa.domain.timeline import Profile
 from aaa.radius.clients import parse_address
@@ -168,7 +168,13 @@ class Dispatcher:
 
     def _begin(self, wish: Wish, now: int) -> None:
         router = wish.router
-        wants = Disconnect("too many sessions") if wish.crowded else plan(wish.session, wish.wanted, router.base, now)
+        wants: Plan
+        if wish.crowded:
+            wants = Disconnect("too many sessions")
+        elif wish.locked_out:
+            wants = Disconnect("bound to another device")
+        else:
+            wants = plan(wish.session, wish.wanted, router.base, now)
         if isinstance(wants, Nothing):
             self._outcomes.append(Outcome(wish))
         elif isinstance(wants, Later):

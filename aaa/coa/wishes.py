@@ -16,6 +16,7 @@ from aaa.clock import SECOND
 from aaa.coa import applied
 from aaa.coa.messages import Target
 from aaa.coa.plan import LiveSession, TimeoutBase, Wanted
+from aaa.domain.session import device_of
 from aaa.domain.timeline import Profile, Verdict
 from aaa.radius.clients import parse_address
 from aaa.radius.integrity import Secret
@@ -51,8 +52,9 @@ class Wish:
 
     `cause` is what asked for it (payment, boundary, …), `reason` why the wanted verdict is no plain allow. `since` is
     what latency counts from: `requested_at`, or later if it was put off until a time of its own. `crowded`: the service
-    has too many sessions and this is the newcomer. `replicated`: every live replica has the wanted version. Before
-    `rests_until` the session is not to be cut off: those before it were.
+    has too many sessions and this is the newcomer; `locked_out`: it is bound to another device (caller-id-lock).
+    `replicated`: every live replica has the wanted version. Before `rests_until` the session is not to be cut off:
+    those before it were.
     """
 
     session_id: int
@@ -69,6 +71,7 @@ class Wish:
     reason: str | None
     interim: int
     crowded: bool
+    locked_out: bool
     replicated: bool
     rests_until: int
 
@@ -192,9 +195,12 @@ class Wishes:
         told = applied.applied(conn, rows)
         steps: dict[int, record.Step | None] = {}
         limits: dict[int, int] = {}
+        locks: dict[int, str] = {}
         for row in rows:
             head = record.entry(row.record) if row.record is not None else None
             steps[row.session_id] = record.step_at(row.record, head, now) if head is not None else None
+            if head is not None and head.caller_lock:
+                locks[row.service_id] = head.caller_lock
             if head is not None and head.simultaneous_use:
                 limits[row.service_id] = head.simultaneous_use
         named = {one.profile for one in told.values()} | {step.profile for step in steps.values() if step is not None}
@@ -209,6 +215,7 @@ class Wishes:
                 steps[row.session_id],
                 doubtful.get(row.session_id, frozenset()),
                 row.session_id in crowded,
+                _locked_out(row.calling_station_id, locks.get(row.service_id)),
                 rests.get(row.service_id, 0) if row.cause in applied.AT_START else 0,
             )
             for row in rows
@@ -221,6 +228,7 @@ class Wishes:
         step: record.Step | None,
         doubtful: frozenset[str],
         crowded: bool,
+        locked_out: bool,
         rests_until: int,
     ) -> Wish:
         reason = None
@@ -263,6 +271,7 @@ class Wishes:
             reason,
             row.interim * SECOND,
             crowded,
+            locked_out,
             row.replicated,
             rests_until,
         )
@@ -312,6 +321,11 @@ def _found(now: int) -> Select[Any]:
         .join(nas, nas.c.id == session.c.nas_id)
         .outerjoin(access, access.c.service_id == enforcement.c.service_id)
     )
+
+
+def _locked_out(calling_station_id: str, lock: str | None) -> bool:
+    """Whether a session is of another device than the only one that may log in; one that is not told may be that."""
+    return lock is not None and device_of(calling_station_id) not in ("", lock)
 
 
 def _same_wish(row: Any, wish: Wish) -> bool:

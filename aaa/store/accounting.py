@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from sqlalchemy import Table, Update, bindparam, exc, select
+from sqlalchemy import Table, Update, bindparam, exc, func, select
 
+from aaa.domain import mac
 from aaa.domain.local_day import local_day
 from aaa.domain.session import (
     BY_NAS,
@@ -34,7 +35,7 @@ from aaa.store.ownership import Grant, Zones, find_owners
 from aaa.store.pipeline import Meanwhile
 from aaa.store.prepared import Prepared, Transaction, add_up, ring, upsert
 from aaa.store.session_rows import insert_sessions, number_sessions, read_sessions, update_sessions
-from aaa.store.tables import enforcement, session, usage_day
+from aaa.store.tables import enforcement, recompile_request, session, usage_day
 from aaa.store.thresholds import notice_crossings
 
 _log: Final = logging.getLogger(__name__)
@@ -185,6 +186,7 @@ class Accounting:
         interims |= insert_sessions(tx, roll.made, owners.grants)
         _add_usage(tx, roll.usage, self._zones.of(tx, zones, [one.service_id for one in roll.usage]))
         notice_crossings(tx, [one.service_id for one in roll.usage], now)
+        _note_callers(tx, changed, roll.made, owners.grants, now)
         _request_enforcement(tx, changed, roll.made, owners.grants, now)
         return interims
 
@@ -263,6 +265,37 @@ def _request_enforcement(
     # A session that opens again may have a row of its first life.
     upsert(tx, enforcement, columns, _newer_wish)
     ring(tx, "ledgate_engine")
+
+
+def _note_callers(
+    tx: Transaction, changed: Sequence[Session], made: Sequence[Session], grants: Mapping[int, Grant], now: int
+) -> None:
+    """Tell the engine of the first device of each service that learns its caller-id lock."""
+    if not any(grant.head is not None and grant.head.learns_caller for grant in grants.values()):
+        return
+    first: dict[int, Session] = {}
+    for one in (*changed, *made):
+        grant = grants.get(one.service_id) if one.opened and one.service_id is not None else None
+        if grant is None or grant.head is None or not grant.head.learns_caller or mac.normalise(one.device) is None:
+            continue
+        service_id = grant.head.service_id
+        if service_id not in first or one.started_at < first[service_id].started_at:
+            first[service_id] = one
+    if not first:
+        return
+    columns: dict[str, list[Any]] = {
+        "service_id": sorted(first),
+        "kind": ["caller-id" for _ in first],
+        "requested_at": [now for _ in first],
+        "mac": [first[service_id].device for service_id in sorted(first)],
+    }
+    upsert(tx, recompile_request, columns, _first_caller)
+    ring(tx, "ledgate_engine")
+
+
+def _first_caller(table: Table, names: tuple[str, ...], new: Any) -> Mapping[str, Any]:
+    """Of two devices the one that was noticed first stays."""
+    return {"kind": new.kind, "requested_at": new.requested_at, "mac": func.coalesce(table.c.mac, new.mac)}
 
 
 def _newer_wish(table: Table, names: tuple[str, ...], new: Any) -> Mapping[str, Any]:

@@ -45,13 +45,18 @@ class World:
     accounting: Accounting
 
     @classmethod
-    def make(cls, db: Database, simultaneous_use: int = 0) -> "World":
+    def make(cls, db: Database, simultaneous_use: int = 0, learns_caller: bool = False) -> "World":
         with db.write() as conn:
             visp = population.add_visp(conn, "tehran", "tehran.example")
             nas = population.add_nas(conn, "mt1", address="192.0.2.1")
             service = population.add_service(conn, visp, "ali", b"")
             packed, profiles = access_record.pack(
-                service, 3, timeline(), sealed=b"sealed", simultaneous_use=simultaneous_use
+                service,
+                3,
+                timeline(),
+                sealed=b"sealed",
+                simultaneous_use=simultaneous_use,
+                learns_caller=learns_caller,
             )
             population.set_access(conn, service, record=packed, version=3)
             for name, pairs in profiles.items():

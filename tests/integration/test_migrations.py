@@ -27,6 +27,19 @@ def test_an_empty_database_is_migrated_to_exactly_the_tables_of_the_code(empty_d
     assert differences == []
 
 
+def test_r3_2_an_upgrade_brings_no_finish_rule_to_a_database_in_use(empty_database_url: str) -> None:
+    migrate.upgrade(empty_database_url, "0003")
+    db = open_database(empty_database_url)
+    with db.write() as conn:
+        conn.execute(param.delete())
+        conn.execute(control.delete())
+    migrate.upgrade(empty_database_url)
+    with db.read() as conn:
+        assert conn.execute(select(control.c.name)).all() == []
+        assert conn.execute(select(param.c.name)).all() == []
+    db.close()
+
+
 def test_r3_2_a_fresh_installation_has_the_walled_garden_at_server_scope(database_url: str) -> None:
     db = open_database(database_url)
     with db.read() as conn:

@@ -199,6 +199,7 @@ def test_whatever_differs_beside_the_steps_is_noticed() -> None:
     stored = packed(ONE)
     assert not record.agrees(stored, packed(ONE, simultaneous_use=1), 50)
     assert not record.agrees(stored, packed(ONE, caller_lock="AA:BB:CC:DD:EE:FF"), 50)
+    assert not record.agrees(stored, packed(ONE, learns_caller=True), 50)
     assert not record.agrees(stored, packed(ONE, mac_auth=True), 50)
     assert not record.agrees(stored, packed(ONE, allowed_methods=1), 50)
     assert not record.agrees(stored, packed(ONE, allowed_nas=("mt1",)), 50)
@@ -255,3 +256,13 @@ def test_as_many_routers_as_a_param_may_list_fit() -> None:
     names = tuple(f"{number:03}" + "برج" * 20 for number in range(MOST_NAS))
     head = record.entry(packed(ONE, allowed_nas=names))
     assert head.allowed_nas.decode().split("\0") == list(names)
+
+
+def test_a_record_says_whether_the_first_device_is_to_be_learnt() -> None:
+    for methods in (0, 15):
+        for routers in ((), ("mt1",)):
+            for learns in (False, True):
+                head = record.entry(packed(ONE, learns_caller=learns, allowed_methods=methods, allowed_nas=routers))
+                assert head.learns_caller is learns
+                assert (head.allowed_methods, head.allowed_nas) == (methods, "\0".join(routers).encode())
+                assert not head.mac_auth
