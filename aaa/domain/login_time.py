@@ -53,7 +53,7 @@ def _week(local: datetime) -> int:
 
 @lru_cache(maxsize=1024)
 def _intervals(windows: tuple[str, ...], timezone: str, first: int, last: int) -> tuple[tuple[int, int], ...]:
-    """What begins in the local weeks `first` to `last`. For a week, all with the same hours ask for the same."""
+    """What begins in the local weeks `first` to `last`. All with the same hours ask for the same, for a week."""
     read = [_read(one) for one in windows]
     days = (_MONDAY + first * _WEEK + timedelta(days=more) for more in range(7 * (last - first + 1)))
     found = [
