@@ -27,12 +27,15 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """The standing before and after, and the event. `repeated`: the id was known, nothing was posted."""
+    """The standing before and after, and the event. `repeated`: the id was known, nothing was posted. `held`: how many
+    services it would have cut off at once, so many that this waits for a confirmation (R8.4).
+    """
 
     before: Standing
     after: Standing
     event: int | None
     repeated: bool = False
+    held: int = 0
 
 
 def pay(
@@ -84,7 +87,8 @@ def _pay(db: Database, ref: ServiceRef, amount: int, external_id: str, provider:
         )
         write_standing(door.conn, after)
         door.touch(services, cause="payment", event=event)
-        return Posted(before, after, event)
+        door.hold_cuts(db, services, event)
+        return Posted(before, after, event, held=door.held)
 
 
 def charge(
@@ -121,7 +125,8 @@ def charge(
         door.conn.execute(tables.charge.insert(), row | {"id": charge_id, "entry_id": entry})
         write_standing(door.conn, after)
         door.touch(services, cause="charge", event=event)
-        return Posted(before, after, event)
+        door.hold_cuts(db, services, event)
+        return Posted(before, after, event, held=door.held)
 
 
 def _check_amount(what: str, amount: int) -> None:

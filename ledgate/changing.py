@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -12,13 +12,14 @@ from aaa import clock
 from aaa.commands import jobs
 from aaa.commands.breaker import CutsHeld, Preview
 from aaa.commands.breaker import Progress as Looked
+from aaa.commands.confirm import confirm
 from aaa.debit.impact import Effect
 from aaa.domain.instant import iso
 from aaa.store.database import Database
+from aaa.store.queries import find_service
 from ledgate import load
 from ledgate.load.apply import Progress
 from ledgate.terminal import (
-    BAD_INPUT,
     actor,
     as_json,
     database,
@@ -36,12 +37,15 @@ _PATIENCE: Final = 10.0
 _GROUPS: Final = ("visp", "effect", "cause", "services")
 _NAMES: Final = ("username", "visp", "effect", "cause", "at")
 
+_yes_cut = click.option(
+    "--yes-cut", "confirmed", type=int, metavar="N", help="Cut off N services, as the preview says."
+)
 _file = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 
 
 @click.command("load")
 @_file
-@click.option("--yes-cut", "confirmed", type=int, metavar="N", help="Cut off N services, as the preview says.")
+@_yes_cut
 @as_json
 @faults_in_one_line
 def load_command(file: Path, confirmed: int | None, as_json: bool) -> None:
@@ -65,9 +69,7 @@ def load_command(file: Path, confirmed: int | None, as_json: bool) -> None:
                 looked=looked,
             )
         except CutsHeld as held:
-            show(_json(held.preview), _text(held.preview), as_json=as_json)
-            click.echo(f"ledgate: {file}: {held}", err=True)
-            raise SystemExit(BAD_INPUT) from None
+            _stop(held, f"{file}: ", f"load {file}", as_json)
         summary = {**counts.sections, "created": counts.created, "jobs": counts.jobs}
         read = ", ".join(f"{count} {name}" for name, count in counts.sections.items() if count) or "nothing"
         text = f"{file}: {read}; {counts.created} subscribers are new"
@@ -91,7 +93,7 @@ def preview_command(file: Path, names: bool, as_json: bool) -> None:
         sealer = keys(settings(), db)
         subscribers, looked = _bars(document)
         found = load.preview(db, document, sealer, now=clock.now(), progress=subscribers, looked=looked)
-    text = _text(found)
+    text = _text(found, f"load {file}")
     listed = _listed(found)
     if names and listed:
         text += f"\n\n{table(_NAMES, listed)}"
@@ -120,6 +122,30 @@ def jobs_command(as_json: bool) -> None:
     ]
     columns = ("id", "kind", "scope", "created", "finished", "done", "total", "rate")
     show(listed, table(columns, listed) if listed else "there was no mass change yet", as_json=as_json)
+
+
+@click.command("confirm")
+@click.argument("user")
+@_yes_cut
+@as_json
+@faults_in_one_line
+def confirm_command(user: str, confirmed: int | None, as_json: bool) -> None:
+    """Cut off the services of USER's account whose cut waits, since a charge would have cut off too many at once."""
+    with database(settings()) as db:
+        with db.read() as conn:
+            ref = find_service(conn, user)
+        try:
+            cut = confirm(db, ref.account_id, confirmed, actor=actor(), now=clock.now())
+        except CutsHeld as held:
+            _stop(held, "", f"confirm {user}", as_json)
+    text = f"{cut} services of the account of {ref.username} are cut off" if cut else f"nothing of {ref.username} waits"
+    show({"username": ref.username, "cut": cut}, text, as_json=as_json)
+
+
+def _stop(held: CutsHeld, where: str, command: str, as_json: bool) -> NoReturn:
+    """Print the preview of what is not done, and end."""
+    show(_json(held.preview), _text(held.preview, command), as_json=as_json)
+    refuse(f"{where}{held}")
 
 
 def _read(file: Path) -> Any:
@@ -202,7 +228,7 @@ def _listed(found: Preview) -> list[dict[str, Any]]:
             "cause": one.impact.cause,
             "at": iso(one.impact.at),
         }
-        for one in sorted(found.affected)
+        for one in sorted(found.affected, key=lambda one: (one.username, one.visp))
     ]
 
 
@@ -225,8 +251,8 @@ def _json(found: Preview) -> dict[str, Any]:
     }
 
 
-def _text(found: Preview) -> str:
-    """The counts, by VISP and cause."""
+def _text(found: Preview, command: str) -> str:
+    """The counts, by VISP and cause, and how `command` is confirmed if it must be."""
     cut, slowed, restored = (found.count(effect) for effect in Effect)
     text = (
         f"{cut} of {found.allowed} services that are allowed now would be cut off, {slowed} slowed, {restored} restored"
@@ -236,5 +262,5 @@ def _text(found: Preview) -> str:
     if groups:
         text += f"\n{table(_GROUPS, groups)}"
     if found.trips:
-        text += f"\nmore than {found.limit} are cut off only if it is confirmed: ledgate load FILE --yes-cut {cut}"
+        text += f"\nmore than {found.limit} are cut off only if it is confirmed: ledgate {command} --yes-cut {cut}"
     return text

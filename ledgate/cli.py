@@ -20,7 +20,7 @@ from aaa.store.queries import find_service, nas_rows, open_sessions
 from aaa.store.replica import Replica
 from billing import commands as billing
 from ledgate import config, demo, migrate, radtest, supervisor
-from ledgate.changing import jobs_command, load_command, preview_command
+from ledgate.changing import confirm_command, jobs_command, load_command, preview_command
 from ledgate.config import Settings
 from ledgate.explain import explain_command
 from ledgate.lab.client import METHODS, Method
@@ -30,7 +30,7 @@ from ledgate.role import ROLES, log_to_stderr
 from ledgate.spare import acknowledge_command, exempt_command
 from ledgate.suspend import suspend_command, suspensions_command, unsuspend_command
 from ledgate.terminal import OneLine, actor, as_json, database, faults_in_one_line, keys, refuse, settings, show, table
-from ledgate.wording import balance, money, owes
+from ledgate.wording import balance, money, owes, waits
 
 
 @click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -127,8 +127,8 @@ def pay_command(user: str, amount: int, external_id: str | None, as_json: bool) 
         posted = billing.pay(db, ref, amount, external_id=name, actor=actor(), now=clock.now())
     what = "was known already, nothing was posted" if posted.repeated else f"of {money(amount, posted)} is posted"
     show(
-        {"username": ref.username, "id": name, "amount": amount, "repeated": posted.repeated, **balance(posted.after)},
-        f"payment {name} for {ref.username} {what}: {owes(posted.after)}",
+        {"username": ref.username, "id": name, "amount": amount, "repeated": posted.repeated, **balance(posted)},
+        f"payment {name} for {ref.username} {what}: {owes(posted.after)}{waits(posted, ref.username)}",
         as_json=as_json,
     )
 
@@ -151,8 +151,9 @@ def charge_command(user: str, amount: int, due: str | None, note: str, override:
             db, ref, amount, due_at=_due(due, ref.timezone, now), note=note, override=override, actor=actor(), now=now
         )
     show(
-        {"username": ref.username, "amount": amount, **balance(posted.after)},
-        f"charge of {money(amount, posted)} to {ref.username} is posted: {owes(posted.after)}",
+        {"username": ref.username, "amount": amount, **balance(posted)},
+        f"charge of {money(amount, posted)} to {ref.username} is posted: {owes(posted.after)}"
+        f"{waits(posted, ref.username)}",
         as_json=as_json,
     )
 
@@ -187,6 +188,7 @@ def params_command(user: str, as_json: bool) -> None:
 for _command in (
     load_command,
     preview_command,
+    confirm_command,
     jobs_command,
     explain_command,
     suspend_command,

@@ -6,6 +6,7 @@ import click
 from sqlalchemy import Connection
 
 from aaa import clock
+from aaa.commands.held import held_among
 from aaa.commands.jobs import pending
 from aaa.commands.recompile import case_of
 from aaa.debit.ahead import explain_ahead
@@ -73,6 +74,9 @@ def _explain(
     if pending(conn, ref.service_id):
         more["pending"] = True
         lines.append(PENDING)
+    if held_among(conn, [ref.service_id]):
+        more["held"] = True
+        lines.append(f"a cut waits for a confirmation (ledgate confirm {ref.username}): this is the verdict in force")
     if at_present and (use := used_so_far(case)) is not None:
         more["used"] = use.to_json()
         lines.append(use.line())

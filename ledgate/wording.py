@@ -12,9 +12,18 @@ def money(amount: int, posted: Posted) -> str:
     return format_amount(amount, posted.after.currency)
 
 
-def balance(standing: Standing) -> dict[str, Any]:
-    """What an account owes or has, for machines."""
-    return {"debt": standing.debt, "credit": standing.credit, "currency": standing.currency}
+def balance(posted: Posted) -> dict[str, Any]:
+    """What an account owes or has after a posting, for machines."""
+    after = posted.after
+    told: dict[str, Any] = {"debt": after.debt, "credit": after.credit, "currency": after.currency}
+    return told | ({"held": posted.held} if posted.held else {})
+
+
+def waits(posted: Posted, username: str) -> str:
+    """What of a posting waits for a confirmation (R8.4)."""
+    if not posted.held:
+        return ""
+    return f"; {posted.held} services are cut off only by: ledgate confirm {username} --yes-cut {posted.held}"
 
 
 def owes(standing: Standing) -> str:

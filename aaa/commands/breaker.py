@@ -11,16 +11,16 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
-from aaa.commands.recompile import CHUNK, Fresh, Policies, compile_services
-from aaa.debit.impact import Affected, Effect, Tally, classify, limit
+from aaa.commands.impacts import Impacts
+from aaa.commands.recompile import CHUNK, Fresh, Policies, apart, compile_services
+from aaa.debit.impact import Affected, Effect, Tally, limit
 from aaa.domain.service import Level
 from aaa.domain.settings import DEFAULTS, Settings
-from aaa.domain.timeline import Profile, Verdict
+from aaa.domain.timeline import Verdict
 from aaa.store import facts, record
 from aaa.store.database import Database
 from aaa.store.settings import read_settings
 from aaa.store.tables import access, service
-from aaa.store.timelines import read_profiles
 
 Progress = Callable[[int, int], None]
 """Is told how many of how many services have been looked at."""
@@ -39,6 +39,12 @@ class Preview:
     created: int
     allowed: int
     limit: int
+
+    @classmethod
+    def of(cls, db: Database, tally: Tally, reached: int, created: int, settings: Settings, now: int) -> "Preview":
+        """What was tallied, beside those who are allowed at `now`."""
+        allowed = count_allowed(db, now)
+        return cls(tally.affected, tally.groups(), reached, created, allowed, limit(allowed, settings))
 
     def count(self, effect: Effect) -> int:
         return sum(one.impact.effect is effect for one in self.affected)
@@ -156,7 +162,7 @@ class Guard:
         if not self.could_trip(tally.cut):
             return None
         reached += self._foreseen_reached
-        preview = _preview(self.db, tally, reached, created, self._settings, self.now)
+        preview = Preview.of(self.db, tally, reached, created, self._settings, self.now)
         if not preview.trips:
             return None
         if preview.cut != self.confirmed:
@@ -169,28 +175,21 @@ class Onlooker:
 
     def __init__(self, now: int) -> None:
         self.tally = Tally()
-        self._now = now
-        self._profiles: dict[int, Profile] = {}
+        self._impacts = Impacts(now)
 
     def __call__(self, conn: Connection, fresh: Sequence[Fresh]) -> None:
         """Look at services just compiled; `conn` has what is stored of them."""
-        pairs = [(one, one.stored.stored_record) for one in fresh if not one.same]
-        heads = [(packed, record.entry(packed)) for _, packed in pairs if packed is not None]
-        named = {record.step(packed, head, index).profile for packed, head in heads for index in range(head.segments)}
-        missing = named - self._profiles.keys()
-        if missing:
-            self._profiles |= read_profiles(conn, missing)
-        for one, packed in pairs:
-            stored = record.timeline(packed, self._profiles) if packed is not None else None
-            found = one.stored.service
-            self.tally.add(found.username, found.visp, classify(stored, one.timeline, self._now))
+        differing = [one for one in fresh if not one.same]
+        impacts = self._impacts.of(conn, [(one.stored.stored_record, one.timeline) for one in differing])
+        for one, impact in zip(differing, impacts, strict=True):
+            self.tally.add(one.stored.service.id, one.stored.service.username, one.stored.service.visp, impact)
 
 
 def look(conn: Connection, ids: Sequence[int], now: int, onlooker: Onlooker) -> None:
     """Show these services to an onlooker as the open transaction would compile them, without locks; store nothing."""
     policies = Policies(conn)
     for at in range(0, len(ids), CHUNK):
-        onlooker(conn, compile_services(conn, ids[at : at + CHUNK], policies, now))
+        onlooker(conn, apart(conn, compile_services(conn, ids[at : at + CHUNK], policies, now), now)[0])
 
 
 def foresee(db: Database, ahead: Ahead, now: int, progress: Progress = lambda done, total: None) -> tuple[Tally, int]:
@@ -212,7 +211,8 @@ def foresee(db: Database, ahead: Ahead, now: int, progress: Progress = lambda do
                 found = facts.services_in(level, scope_id, after=last, limit=CHUNK)
                 ids = list(conn.execute(found.where(service.c.id <= ahead.last)).scalars())
                 wanted = [one for one in ids if one not in seen]
-                onlooker(conn, compile_services(conn, wanted, ahead.policies, now, catalogue=ahead.catalogue))
+                fresh = compile_services(conn, wanted, ahead.policies, now, catalogue=ahead.catalogue)
+                onlooker(conn, apart(conn, fresh, now)[0])
             seen.update(wanted)
             done, reached = done + len(ids), reached + len(wanted)
             progress(done, total)
@@ -226,12 +226,20 @@ def previewed(db: Database, ahead: Ahead, now: int, progress: Progress = lambda 
     """The preview of a change that was rolled back with Rehearsed."""
     rest, reached = foresee(db, ahead, now, progress)
     tally = Tally([*ahead.known.affected, *rest.affected])
-    return _preview(db, tally, reached + len(ahead.touched), ahead.created, ahead.settings, now)
+    return Preview.of(db, tally, reached + len(ahead.touched), ahead.created, ahead.settings, now)
 
 
-def _preview(db: Database, tally: Tally, reached: int, created: int, settings: Settings, now: int) -> Preview:
-    allowed = count_allowed(db, now)
-    return Preview(tally.affected, tally.groups(), reached, created, allowed, limit(allowed, settings))
+def too_many(db: Database, conn: Connection, service_ids: Sequence[int], now: int) -> list[int]:
+    """Those of these services that an open change would cut off, if they are too many; else none (R8.4)."""
+    settings = read_settings(conn)
+    if len(service_ids) <= settings.cut_off_limit_least:
+        return []
+    onlooker = Onlooker(now)
+    look(conn, service_ids, now, onlooker)
+    cut = [one.service_id for one in onlooker.tally.affected if one.impact.effect is Effect.CUT]
+    if len(cut) <= settings.cut_off_limit_least or len(cut) <= limit(count_allowed(db, now), settings):
+        return []
+    return cut
 
 
 def count_allowed(db: Database, now: int) -> int:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
+from aaa.commands import breaker, held
 from aaa.commands.breaker import Guard, Rehearsed, look
 from aaa.commands.recompile import Cause, Onlooker, recompile
 from aaa.domain.service import Level
@@ -39,6 +40,8 @@ class Change:
     now: int
     jobs: list[int] = field(default_factory=list)
     guard: Guard | None = None
+    held: int = 0
+    """How many cuts wait for a confirmation, of those that `hold_cuts` looked at."""
     _touched: dict[int, Cause] = field(default_factory=dict)
     _fresh: dict[int, Cause] = field(default_factory=dict)
     _scopes: dict[tuple[Level, int], Cause] = field(default_factory=dict)
@@ -95,6 +98,14 @@ class Change:
         """Every service that a scope reaches must be compiled anew: at once if they are few, else by a job."""
         self.lock_scopes()
         self._scopes[level, scope_id] = Cause(cause, event)
+
+    def hold_cuts(self, db: Database, services: Sequence[int], event: int) -> None:
+        """Money was posted for these services, whose locks the change holds: if it cuts off too many of them, their cut
+        waits for a confirmation (R8.4). Call it when all facts are written.
+        """
+        waiting = breaker.too_many(db, self.conn, services, self.now)
+        held.hold(self.conn, waiting, event, self.now)
+        self.held = len(waiting)
 
     def _finish(self) -> None:
         mass = self._mass()

@@ -10,8 +10,11 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, select
 
 from aaa.clock import DAY, SECOND
+from aaa.commands import held
+from aaa.commands.impacts import Impacts
 from aaa.debit.compile import HORIZON, Compiled, compile
 from aaa.debit.controls.definitions import definitions
+from aaa.debit.impact import Effect, is_for_money
 from aaa.debit.policy import NO_LEASES, Policy, resolve_policy
 from aaa.debit.rules.case import Case
 from aaa.domain.billing_period import period_of
@@ -38,7 +41,8 @@ class Cause(NamedTuple):
 
 class Fresh(NamedTuple):
     """A service compiled: what is stored of it, the timeline of its facts, the record of it and the profiles that the
-    record names. `same`: the stored record says so already. `thresholds` are what accounting must notice.
+    record names. `same`: the stored record says so already. `thresholds` are what accounting must notice. `held`: its
+    cut waits for a confirmation.
     """
 
     stored: facts.ServiceFacts
@@ -47,6 +51,7 @@ class Fresh(NamedTuple):
     profiles: Mapping[int, Profile]
     same: bool
     thresholds: tuple[Threshold, ...]
+    held: bool
 
 
 Onlooker = Callable[[Connection, Sequence[Fresh]], None]
@@ -68,7 +73,11 @@ def recompile(
     leases = Leases(conn)
     changed = 0
     for at in range(0, len(service_ids), CHUNK):
-        fresh = compile_services(conn, service_ids[at : at + CHUNK], policies, now, leases=leases)
+        compiled = compile_services(conn, service_ids[at : at + CHUNK], policies, now, leases=leases)
+        fresh, waiting = apart(conn, compiled, now)
+        if waiting:
+            held.put_off(conn, {one.stored.service.id: one.stored.stored_record for one in waiting}, now)
+        held.release(conn, [one.stored.service.id for one in fresh if one.held])
         due = [one for one in fresh if not one.same or _at_horizon(one.stored, now)]
         if onlooker is not None:
             onlooker(conn, due)
@@ -134,10 +143,25 @@ def compile_services(
     if leases is not None:
         given = leases.settle({number: its.ip_pools for number, its in compiled.items()}, now)
         compiled |= {one.service.id: one_of(one, given[one.service.id]) for one in found if one.service.id in given}
-    return [_fresh(one, compiled[one.service.id], now) for one in found]
+    waiting = held.held_among(conn, ids)
+    return [_fresh(one, compiled[one.service.id], now, one.service.id in waiting) for one in found]
 
 
-def _fresh(one: facts.ServiceFacts, compiled: Compiled, now: int) -> Fresh:
+def apart(conn: Connection, fresh: Sequence[Fresh], now: int) -> tuple[Sequence[Fresh], Sequence[Fresh]]:
+    """Those that may be stored, and those whose cut goes on waiting: one for money; a suspension by hand acts."""
+    candidates = [one for one in fresh if one.held]
+    if not candidates:
+        return fresh, ()
+    impacts = Impacts(now).of(conn, [(one.stored.stored_record, one.timeline) for one in candidates])
+    waiting = {
+        one.stored.service.id: one
+        for one, impact in zip(candidates, impacts, strict=True)
+        if impact is not None and impact.effect is Effect.CUT and is_for_money(one.timeline.at(impact.at).reason)
+    }
+    return [one for one in fresh if one.stored.service.id not in waiting], list(waiting.values())
+
+
+def _fresh(one: facts.ServiceFacts, compiled: Compiled, now: int, waits: bool) -> Fresh:
     packed, named = record.pack(
         one.service.id,
         one.stored_version + 1,
@@ -151,7 +175,7 @@ def _fresh(one: facts.ServiceFacts, compiled: Compiled, now: int) -> Fresh:
         learns_caller=compiled.learns_caller,
     )
     same = one.stored_record is not None and record.agrees(one.stored_record, packed, now)
-    return Fresh(one, compiled.timeline, packed, named, same, compiled.thresholds)
+    return Fresh(one, compiled.timeline, packed, named, same, compiled.thresholds, waits)
 
 
 def case_of(conn: Connection, service_id: int, at: int) -> Case:

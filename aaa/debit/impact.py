@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from aaa.debit.reply import RATE_LIMIT
 from aaa.domain.settings import Settings
-from aaa.domain.timeline import Profile, Segment, Timeline, Verdict
+from aaa.domain.timeline import Cause, Profile, Reason, Segment, Timeline, Verdict
 
 HOUR: Final = 3_600_000_000
 FORESEEN: Final = 24 * HOUR
@@ -73,6 +73,15 @@ def _cause(segment: Segment) -> str:
     return segment.reason.cause.value if segment.reason is not None else "rate"
 
 
+def is_for_money(reason: Reason | None) -> bool:
+    """Whether it is what is owed that blocks: a debit control, or an automatic suspension, whose figures name its
+    policy.
+    """
+    if reason is None:
+        return False
+    return reason.cause is Cause.DEBIT or (reason.cause is Cause.SUSPENDED and "policy" in dict(reason.figures))
+
+
 def is_slower(profile: Profile, than: Profile) -> bool:
     """Whether a rate limit is below the other's in any direction. No limit, or 0, is above every limit; a limit that
     cannot be read is never compared.
@@ -108,6 +117,7 @@ def _rate(text: str) -> float | None:
 class Affected(NamedTuple):
     """One service that a change has an effect on."""
 
+    service_id: int
     username: str
     visp: str
     impact: Impact
@@ -119,9 +129,9 @@ class Tally:
 
     affected: list[Affected] = field(default_factory=list)
 
-    def add(self, username: str, visp: str, impact: Impact | None) -> None:
+    def add(self, service_id: int, username: str, visp: str, impact: Impact | None) -> None:
         if impact is not None:
-            self.affected.append(Affected(username, visp, impact))
+            self.affected.append(Affected(service_id, username, visp, impact))
 
     def count(self, effect: Effect) -> int:
         return sum(one.impact.effect is effect for one in self.affected)

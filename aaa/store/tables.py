@@ -266,6 +266,14 @@ timeline_history = Table(
     UniqueConstraint("service_id", "version"),
 )
 
+held_cut = Table(
+    "held_cut",  # services whose cut waits for a confirmation
+    metadata,
+    Column("service_id", Id, ForeignKey("service.id"), primary_key=True, autoincrement=False),
+    _of("event_id", "event", index=False),  # what would cut them off
+    Column("since", BigInteger, nullable=False),
+)
+
 event = Table(
     "event",
     metadata,

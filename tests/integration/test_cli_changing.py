@@ -50,7 +50,7 @@ def test_r8_4_preview_tells_numbers_and_on_demand_names(
         "visp    effect    cause  services",
         "tehran  cut       debit  30",
         "tehran  restored  debit  1",
-        "more than 20 are cut off only if it is confirmed: ledgate load FILE --yes-cut 30",
+        f"more than 20 are cut off only if it is confirmed: ledgate load {change} --yes-cut 30",
     ]
     listed = ledgate("preview", change, "--names").splitlines()
     assert listed[5:7] == ["", "username  visp    effect    cause  at"]

@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aaa.debit.impact import FORESEEN, HOUR, Affected, Effect, Impact, Tally, classify, is_slower, limit, rates
+from aaa.debit.impact import (
+    FORESEEN,
+    HOUR,
+    Affected,
+    Effect,
+    Impact,
+    Tally,
+    classify,
+    is_for_money,
+    is_slower,
+    limit,
+    rates,
+)
 from aaa.domain.settings import DEFAULTS, Settings
 from aaa.domain.timeline import Cause, Profile, Reason, Segment, Timeline, Verdict, build
 
@@ -130,6 +142,21 @@ def test_slower_is_slower_in_any_direction(new: str | None, old: str | None, slo
     assert is_slower(of(new), of(old)) is slower
 
 
+@pytest.mark.parametrize(
+    "reason, money",
+    [
+        (None, False),
+        (Reason(Cause.DEBIT, (), "server"), True),
+        (Reason(Cause.SUSPENDED, (("reason", "non_payer"), ("policy", "strict")), "server"), True),
+        (Reason(Cause.SUSPENDED, (("reason", "non_payer"), ("from_at", None)), "user:ali"), False),
+        (Reason(Cause.EXPIRE, (), "user:ali"), False),
+        (Reason(Cause.TRAFFIC, (("policy", "fair"),), "server"), False),
+    ],
+)
+def test_r8_4_only_what_is_owed_is_money(reason: Reason | None, money: bool) -> None:
+    assert is_for_money(reason) is money
+
+
 # --- properties ------------------------------------------------------------------------------------------------------
 
 offsets = st.integers(-90, 90).map(lambda minutes: NOW + minutes * MINUTE)
@@ -215,8 +242,8 @@ def test_r8_4_effects_are_counted_by_visp_and_cause() -> None:
         ("brno", Effect.CUT, "expire"),
         ("brno", Effect.CUT, "expire"),
     ]:
-        tally.add("ali", visp, Impact(effect, cause, NOW))
-    tally.add("bob", "brno", None)
+        tally.add(1, "ali", visp, Impact(effect, cause, NOW))
+    tally.add(2, "bob", "brno", None)
     assert tally.cut == 4 and tally.count(Effect.SLOWED) == 0
     assert tally.groups() == [
         ("brno", Effect.CUT, "expire", 2),
@@ -224,4 +251,4 @@ def test_r8_4_effects_are_counted_by_visp_and_cause() -> None:
         ("brno", Effect.RESTORED, "debit", 1),
         ("zlin", Effect.CUT, "debit", 1),
     ]
-    assert tally.affected[0] == Affected("ali", "zlin", Impact(Effect.CUT, "debit", NOW))
+    assert tally.affected[0] == Affected(1, "ali", "zlin", Impact(Effect.CUT, "debit", NOW))
