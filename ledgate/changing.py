@@ -19,6 +19,7 @@ from aaa.store.database import Database
 from aaa.store.queries import find_service
 from ledgate import load
 from ledgate.load.apply import Progress
+from ledgate.load.fields import parse_instant
 from ledgate.terminal import (
     actor,
     as_json,
@@ -31,6 +32,7 @@ from ledgate.terminal import (
     table,
 )
 
+_FURTHEST: Final = 5 * clock.DAY
 _WATCH: Final = 0.5
 _PATIENCE: Final = 10.0
 """Seconds without any progress after which no engine seems to be there."""
@@ -77,22 +79,27 @@ def load_command(file: Path, confirmed: int | None, as_json: bool) -> None:
             text += f"; the engine recompiles the rest in the background (jobs {', '.join(map(str, counts.jobs))})"
         show(summary, text, as_json=as_json)
         if on_terminal():
-            for job_id in counts.jobs:
-                watch(db, job_id)
+            try:
+                for job_id in counts.jobs:
+                    watch(db, job_id)
+            except KeyboardInterrupt:
+                click.echo("\nit goes on in the background: ledgate jobs", err=True)
 
 
 @click.command("preview")
 @_file
 @click.option("--names", is_flag=True, help="List everybody it has an effect on.")
+@click.option("--at", "at_text", metavar="TIME", help="As if it were loaded at 2026-12-03T14:00:00Z (default: now).")
 @as_json
 @faults_in_one_line
-def preview_command(file: Path, names: bool, as_json: bool) -> None:
+def preview_command(file: Path, names: bool, at_text: str | None, as_json: bool) -> None:
     """Who would be cut off, slowed or restored if FILE were loaded now. Changes nothing."""
+    at = _instant(at_text, clock.now())
     document = _read(file)
     with database(settings()) as db:
         sealer = keys(settings(), db)
         subscribers, looked = _bars(document)
-        found = load.preview(db, document, sealer, now=clock.now(), progress=subscribers, looked=looked)
+        found = load.preview(db, document, sealer, now=at, progress=subscribers, looked=looked)
     text = _text(found, f"load {file}")
     listed = _listed(found)
     if names and listed:
@@ -140,6 +147,19 @@ def confirm_command(user: str, confirmed: int | None, as_json: bool) -> None:
             _stop(held, "", f"confirm {user}", as_json)
     text = f"{cut} services of the account of {ref.username} are cut off" if cut else f"nothing of {ref.username} waits"
     show({"username": ref.username, "cut": cut}, text, as_json=as_json)
+
+
+def _instant(text: str | None, now: int) -> int:
+    """When a preview is to look: now, or at most five days ahead, as far as every timeline reaches."""
+    if text is None:
+        return now
+    try:
+        at = parse_instant(text, "UTC")
+    except ValueError:
+        refuse(f"--at: {text!r} is not an instant such as 2026-12-03T14:00:00Z, of 1970 to 2999")
+    if not now <= at <= now + _FURTHEST:
+        refuse(f"--at: {text} is not between now and five days ahead")
+    return at
 
 
 def _stop(held: CutsHeld, where: str, command: str, as_json: bool) -> NoReturn:

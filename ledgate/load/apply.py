@@ -52,7 +52,7 @@ Progress = Callable[[int], None]
 
 
 def apply(
-    db: Database, document: object, sealer: Sealer, *, actor: str, now: int, guard: Guard | None, progress: Progress
+    db: Database, document: object, sealer: Sealer, *, actor: str, now: int, guard: Guard, progress: Progress
 ) -> Counts:
     """Insert or update every object of `document` by name, in one transaction that `guard` watches. Raises BadLoad,
     CutsHeld or Rehearsed, and then nothing was changed.

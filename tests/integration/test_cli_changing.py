@@ -10,6 +10,7 @@ import pytest
 from aaa import clock
 from aaa.commands import door, jobs
 from aaa.commands.jobs import run_batch
+from aaa.domain.instant import iso
 from aaa.store.database import Database
 from ledgate import changing
 from tests.integration.command import Ledgate
@@ -76,6 +77,20 @@ def test_r8_4_a_preview_without_effect_says_so(ledgate: Ledgate, crowd: None, fi
     assert ledgate("preview", file({})) == (
         "0 of 31 services that are allowed now would be cut off, 0 slowed, 0 restored (reached: 0, new: 0)\n"
     )
+
+
+def test_r8_4_a_preview_looks_ahead_as_far_as_timelines_reach(
+    ledgate: Ledgate, crowd: None, file: Callable[[Any], str]
+) -> None:
+    end = iso(clock.now() + 2 * clock.DAY)
+    change = file({"subscribers": [{"username": "u00", "active_to": end}]})
+    assert ledgate.json("preview", change)["cut"] == 0
+    assert ledgate.json("preview", change, "--at", end)["cut"] == 1
+    for wrong in (iso(clock.now() + 6 * clock.DAY), "2026-01-01"):
+        assert (
+            ledgate.refuses("preview", change, "--at", wrong) == f"--at: {wrong} is not between now and five days ahead"
+        )
+    assert ledgate.refuses("preview", change, "--at", "soon").startswith("--at: 'soon' is not an instant such as")
 
 
 def test_preview_refuses_in_one_line(ledgate: Ledgate, crowd: None, file: Callable[[Any], str]) -> None:
