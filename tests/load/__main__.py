@@ -16,7 +16,7 @@ import click
 from benchmarks import postgresql
 from ledgate.migrate import upgrade
 from tests.integration.serving import Installation, document, installation, router, running, subscriber
-from tests.load import chaos, mutants, payments, truth
+from tests.load import chaos, mutants, payments, truth, year
 from tests.load.storm import Storm, subscribers
 
 DATABASES = ("sqlite", "postgresql")
@@ -42,12 +42,12 @@ def database(kind: str) -> Iterator[tuple[str, Path, postgresql.Cluster | None]]
 @click.option("--seed", type=int, help="To repeat a run; by default another one each time.")
 @click.pass_context
 def main(context: click.Context, seed: int | None) -> None:
-    """Attack and disturb a running server. Without a command: everything."""
+    """Attack and disturb a running server, and live a year. Without a command: everything."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     context.obj = secrets.randbelow(1 << 32) if seed is None else seed
     click.echo(f"seed={context.obj}")
     if context.invoked_subcommand is None:
-        for command in (send_mutants, disturb, pay, disturb_live):
+        for command in (send_mutants, disturb, pay, disturb_live, live_a_year):
             context.invoke(command)
 
 
@@ -144,6 +144,19 @@ def pay(_seed: int, count: int) -> None:
     for what, values in (("the router has carried it out", timed.told), ("the redial is online", timed.restored)):
         middle, late = values[len(values) // 2], values[min(len(values) - 1, len(values) * 99 // 100)]
         click.echo(f"payments: {count}, {what}: median {middle:.1f} ms, p99 {late:.1f} ms, most {values[-1]:.1f} ms")
+
+
+@main.command("year")
+@click.option("--people", default=5_000, show_default=True)
+@click.option("--changes", default=6_000, show_default=True, help="Of one subscriber each: payments, suspensions, …")
+@click.option("--mass-changes", default=30, show_default=True, help="Of params, controls, plans and timezones.")
+@click.pass_obj
+def live_a_year(seed: int, people: int, changes: int, mass_changes: int) -> None:
+    """Live a year on a virtual clock; every verdict is as a naive evaluator has it from the facts."""
+    began = time.monotonic()
+    with database("sqlite") as (url, _, _), year.unhurried(url) as opened:
+        tally = year.simulate(opened, seed, people, changes, mass_changes)
+    click.echo(f"year: {people:,} people in {time.monotonic() - began:.0f} s: {tally.told()}")
 
 
 if __name__ == "__main__":
