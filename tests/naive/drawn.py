@@ -92,7 +92,7 @@ def suspensions(draw: st.DrawFn, now: int, timezone: str) -> Suspension:
     reason, repeat = draw(st.sampled_from(REASONS)), draw(st.sampled_from(Repeat))
     if repeat is Repeat.NONE:
         start = draw(st.none() | near(now, timezone, 20, 30))
-        end = draw(st.none() | near(now if start is None else start, timezone, 0, 20).filter(bool))
+        end = draw(st.none() | near(now if start is None else start, timezone, 0, 20))
         return Suspension(reason, start, None if end is None or (start is not None and end <= start) else end)
     longest = {Repeat.WEEKLY: 7, Repeat.MONTHLY: 31, Repeat.YEARLY: 366}[repeat]
     years = draw(st.integers(0, 3)) * 365
