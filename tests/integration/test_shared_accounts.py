@@ -1,5 +1,6 @@
 """Services that share an account, and billing days, through the load file on both databases (R1.1, R2.1, R6.2)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -120,6 +121,17 @@ def test_r1_1_chunks_of_one_file_share_accounts(database: Database, monkeypatch:
     found = accounts(database)
     assert found["bob"] == found["eve"] == found["kim"]
     assert len(rows(database, subscriber)) == 4
+
+
+def test_r1_1_two_loads_at_once_make_one_account(database: Database) -> None:
+    put(database, example())
+    names = [f"user{number}" for number in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        done = [pool.submit(put, database, {"subscribers": family(name)}) for name in names]
+    assert [one.result().created for one in done] == [1] * 6
+    found = accounts(database)
+    assert len({found[name] for name in names}) == 1
+    assert len(rows(database, account, account.c.name == FAMILY)) == 1
 
 
 # --- naming what is there --------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ def windows(case: Case) -> list[Window]:
     policy, standing = case.policy.overdue, case.standing
     if policy is None or not policy.on or not standing.dues or case.service.dont_show_overdue:
         return []
-    owes = overdue_since(case, max(1, policy.least))
+    owes = overdue_since(case, policy.least)
     if owes is None:
         return []
     begins = max(owes, case.days_past(standing.dues[0].due_at, policy.after))

@@ -114,6 +114,11 @@ def test_r4_6_any_counts_days_where_the_amount_never_comes_or_comes_later() -> N
     assert found is not None and (found[0], dict(found[1].figures)["limit"]) == (BY_DAYS, "days")
 
 
+def test_r4_6_the_figures_leave_out_what_is_due_on_the_very_day() -> None:
+    found = cut(timeline(STRICT, owing(FIRST, (at(BY_DAYS) - 1, 20), (at(BY_DAYS), 200))))
+    assert found is not None and (found[0], dict(found[1].figures)["overdue"]) == (BY_DAYS, 320)
+
+
 # --- R4.5, R4.8, R4.9, R7.8, R8.5: switches and delays ----------------------------------------------------------------
 
 

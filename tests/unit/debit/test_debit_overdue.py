@@ -143,6 +143,14 @@ def test_r5_4_an_ok_to_an_older_debt_does_not_bring_the_first_day_forward() -> N
     assert begins(timeline(service=recent)) == BEGINS + DAY
 
 
+def test_r5_4_before_the_ok_it_is_due() -> None:
+    found = timeline(service=replace(HERE, acknowledged_at=BEGINS + DAY), now=BEGINS - DAY)
+    assert due(found) == [
+        (iso(BEGINS), iso(BEGINS + DAY)),
+        (iso(BEGINS + 3 * DAY), iso(found.horizon)),
+    ]
+
+
 def test_r5_4_settled_it_is_over() -> None:
     confirmed = replace(HERE, acknowledged_at=BEGINS)
     assert begins(timeline(owing(), service=confirmed, now=BEGINS)) is None
