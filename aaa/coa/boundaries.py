@@ -7,7 +7,7 @@ taken with SKIP LOCKED.
 
 from typing import Final
 
-from sqlalchemy import Connection, func, literal, null, select
+from sqlalchemy import Connection, bindparam, func, literal, null, select
 
 from aaa.commands import caller_id, jobs
 from aaa.commands.door import change, lock_services
@@ -19,6 +19,11 @@ from aaa.store.tables import access, enforcement, job, recompile_request, sessio
 
 BATCH: Final = 500
 ACTOR: Final = "engine"
+_NOTE_NEXT: Final = (
+    access.update()
+    .where(access.c.service_id == bindparam("crossed"))
+    .values(next_due=bindparam("following"), feed=access.c.feed)
+)
 
 
 def next_due(db: Database, now: int) -> int | None:
@@ -53,9 +58,7 @@ def cross(db: Database, now: int) -> bool:
         if not crossed:
             return False
         _request(conn, crossed, now)
-        for service_id in crossed:
-            row = access.update().where(access.c.service_id == service_id)
-            conn.execute(row.values(next_due=following[service_id], feed=access.c.feed))
+        conn.execute(_NOTE_NEXT, [{"crossed": one, "following": following[one]} for one in crossed])
         dialect.notify(conn, "ledgate_engine")
         return len(following) == BATCH
 

@@ -7,13 +7,18 @@ else that its facts come to is stored as ever, and ends the waiting: after a pay
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from aaa.clock import SECOND
 from aaa.store import dialect, record
 from aaa.store.tables import access, held_cut
 
 _LATER: Final = 3_600 * SECOND
+_PUT_OFF: Final = (
+    access.update()
+    .where(access.c.service_id == bindparam("held"))
+    .values(next_due=bindparam("due"), feed=access.c.feed)
+)
 
 
 def held_among(conn: Connection, service_ids: Collection[int]) -> set[int]:
@@ -40,12 +45,15 @@ def release(conn: Connection, service_ids: Collection[int]) -> None:
 
 def put_off(conn: Connection, stored: Mapping[int, bytes | None], now: int) -> None:
     """Have the engine look at these services, by their records, at their next step, or in an hour."""
-    for service_id, packed in stored.items():
-        due = now + _LATER
-        if packed is not None:
-            head = record.entry(packed)
-            following = record.step_at(packed, head, now).position + 1
-            if following < head.segments:
-                due = min(due, record.step(packed, head, following).start)
-        row = access.update().where(access.c.service_id == service_id)
-        conn.execute(row.values(next_due=due, feed=access.c.feed))
+    if stored:
+        conn.execute(_PUT_OFF, [{"held": one, "due": _due(packed, now)} for one, packed in stored.items()])
+
+
+def _due(packed: bytes | None, now: int) -> int:
+    due = now + _LATER
+    if packed is not None:
+        head = record.entry(packed)
+        following = record.step_at(packed, head, now).position + 1
+        if following < head.segments:
+            due = min(due, record.step(packed, head, following).start)
+    return due

@@ -75,8 +75,7 @@ def recompile(
     for at in range(0, len(service_ids), CHUNK):
         compiled = compile_services(conn, service_ids[at : at + CHUNK], policies, now, leases=leases)
         fresh, waiting = apart(conn, compiled, now)
-        if waiting:
-            held.put_off(conn, {one.stored.service.id: one.stored.stored_record for one in waiting}, now)
+        held.put_off(conn, {one.stored.service.id: one.stored.stored_record for one in waiting}, now)
         held.release(conn, [one.stored.service.id for one in fresh if one.held])
         due = [one for one in fresh if not one.same or _at_horizon(one.stored, now)]
         if onlooker is not None:

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +25,7 @@ from aaa.radius.integrity import Secret, access_reply, accounting_reply
 from aaa.radius.packet import ACCESS_ACCEPT, ACCESS_REJECT, ACCESS_REQUEST, USER_NAME, Packet, parse
 from aaa.store import record
 from aaa.store.accounting import Accounting
-from aaa.store.database import Database
+from aaa.store.database import Database, open_database
 from aaa.store.queries import ServiceRef, find_service
 from aaa.store.seal import Sealer, open_keys
 from aaa.store.tables import access, attempt, enforcement, nas, profile, session
@@ -147,7 +147,9 @@ class Live:
         }
         for name, more in sections.items():
             document[name] = document.get(name, []) + more
-        load(self.db, document, self.sealer, actor="test", now=clock.now())
+        # As a process of its own does it: where psycopg rolls back, it forgets the statements that accounting prepared.
+        with closing(open_database(self.url)) as own:
+            load(own, document, self.sealer, actor="test", now=clock.now())
 
     def nas(self, **changes: Any) -> dict[str, Any]:
         """The scene's router as a load file has it."""
