@@ -148,8 +148,8 @@ def pay(_seed: int, count: int) -> None:
 
 @main.command("year")
 @click.option("--people", default=5_000, show_default=True)
-@click.option("--changes", default=5_000, show_default=True, help="Of one subscriber each: payments, suspensions, …")
-@click.option("--mass-changes", default=20, show_default=True, help="Of params, controls, plans and timezones.")
+@click.option("--changes", default=8_000, show_default=True, help="Of one subscriber each: payments, suspensions, …")
+@click.option("--mass-changes", default=30, show_default=True, help="Of params, controls, plans and timezones.")
 @click.pass_obj
 def live_a_year(seed: int, people: int, changes: int, mass_changes: int) -> None:
     """Live a year on a virtual clock; every verdict is as a naive evaluator has it from the facts."""
