@@ -21,7 +21,8 @@ from typing import Any, Final
 import click
 
 from aaa import clock
-from aaa.debit.explain import explain, why
+from aaa.debit.explain import explain
+from aaa.debit.wording import why
 from aaa.domain.money import format_amount
 from aaa.domain.timeline import Verdict
 from aaa.store.database import Database

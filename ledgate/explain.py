@@ -12,8 +12,10 @@ from aaa.commands.recompile import case_of
 from aaa.debit.ahead import explain_ahead
 from aaa.debit.considered import considered
 from aaa.debit.explain import Explanation, NothingKnown, explain, sentence
+from aaa.debit.wording import Names
 from aaa.domain.instant import iso
 from aaa.store.queries import ServiceRef, find_service
+from aaa.store.settings import read_settings
 from aaa.store.timelines import read_history, read_replacement, read_timeline
 from ledgate.load.fields import parse_instant
 from ledgate.terminal import as_json, database, faults_in_one_line, refuse, settings, show
@@ -39,12 +41,13 @@ def explain_command(user: str, at_text: str | None, as_json: bool) -> None:
             at = clock.now() if at_text is None else parse_instant(at_text, ref.timezone)
         except ValueError:
             refuse(f"--at: {at_text!r} is not an instant such as 2026-12-03T14:00:00Z, of 1970 to 2999")
-        told, more, lines = _explain(conn, ref, at, at_present=at_text is None)
-    show(told.to_json() | more, "\n".join([sentence(told), *lines]), as_json=as_json)
+        names = read_settings(conn).profile_names
+        told, more, lines = _explain(conn, ref, at, names, at_present=at_text is None)
+    show(told.to_json() | more, "\n".join([sentence(told, names), *lines]), as_json=as_json)
 
 
 def _explain(
-    conn: Connection, ref: ServiceRef, at: int, *, at_present: bool
+    conn: Connection, ref: ServiceRef, at: int, names: Names, *, at_present: bool
 ) -> tuple[Explanation, dict[str, Any], list[str]]:
     """The explanation, and what goes with it for machines and for people."""
     stored = read_timeline(conn, ref.service_id)
@@ -80,7 +83,7 @@ def _explain(
     if at_present and (use := used_so_far(case)) is not None:
         more["used"] = use.to_json()
         lines.append(use.line())
-    rules = considered(case)
+    rules = considered(case, names)
     more["considered"] = [rule.to_json() for rule in rules]
     lines.extend(f"  {rule.line()}" for rule in rules)
     return told, more, lines

@@ -6,9 +6,11 @@ import click
 
 from aaa import clock
 from aaa.commands import suspensions
+from aaa.debit.wording import named
 from aaa.domain.instant import iso
 from aaa.domain.suspension import REASONS, BadSuspension, Repeat, Suspension
 from aaa.store.queries import find_service, suspension_rows
+from aaa.store.settings import read_settings
 from ledgate.load.fields import parse_instant
 from ledgate.terminal import actor, as_json, database, faults_in_one_line, refuse, settings, show, table
 
@@ -75,6 +77,7 @@ def suspensions_command(user: str, as_json: bool) -> None:
     with database(settings()) as db, db.read() as conn:
         ref = find_service(conn, user)
         rows = suspension_rows(conn, ref.service_id)
+        names = read_settings(conn).profile_names
     listed = [
         {
             "reason": row.reason,
@@ -90,7 +93,8 @@ def suspensions_command(user: str, as_json: bool) -> None:
         for row in rows
     ]
     columns = ("reason", "from", "to", "repeat", "made", "made_by", "lifted", "lifted_by")
-    show(listed, table(columns, listed) if listed else f"{ref.username} was never suspended", as_json=as_json)
+    shown = [row | {"reason": named(row["reason"], names)} for row in listed]
+    show(listed, table(columns, shown) if shown else f"{ref.username} was never suspended", as_json=as_json)
 
 
 def _instant(option: str, text: str, zone: str) -> int:

@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from aaa.debit.compile import strength
-from aaa.debit.explain import why
 from aaa.debit.rules import debit, expire, fup, login_time, overdue, suspension
 from aaa.debit.rules.case import DAY, Case, Window
+from aaa.debit.wording import NO_NAMES, Names, why
 from aaa.domain.billing_period import period_of
 from aaa.domain.instant import iso
 from aaa.domain.local_day import local_day
@@ -51,25 +51,25 @@ class _Rule(NamedTuple):
     silence: Callable[[Case], str]
 
 
-def considered(case: Case) -> list[Considered]:
-    """All rules at `case.now`, in the order in which they are asked."""
+def considered(case: Case, names: Names = NO_NAMES) -> list[Considered]:
+    """All rules at `case.now`, in the order in which they are asked; `names` as for `why`."""
     ahead = replace(case, horizon=case.now + 400 * DAY)
     found = [(rule, rule.windows(ahead)) for rule in _RULES]
     held = [(window, rule) for rule, windows in found for window in windows if window.start <= case.now < window.end]
     decides = min(held, key=lambda pair: strength(pair[0]))[1] if held else None
-    return [_considered(rule, windows, case, decides) for rule, windows in found]
+    return [_considered(rule, windows, case, decides, names) for rule, windows in found]
 
 
-def _considered(rule: _Rule, windows: list[Window], case: Case, decides: _Rule | None) -> Considered:
+def _considered(rule: _Rule, windows: list[Window], case: Case, decides: _Rule | None, names: Names) -> Considered:
     holding = next((one for one in windows if one.start <= case.now < one.end), None)
     if holding is not None and rule is decides:
-        return Considered(rule.name, holding.reason.scope, State.DECIDES, f"{why(holding.reason)}: this decides")
+        return Considered(rule.name, holding.reason.scope, State.DECIDES, f"{why(holding.reason, names)}: this decides")
     if holding is not None and decides is not None:
-        told = f"{why(holding.reason)}, but {decides.name} is stronger"
+        told = f"{why(holding.reason, names)}, but {decides.name} is stronger"
         return Considered(rule.name, holding.reason.scope, State.WEAKER, told)
     coming = min((one for one in windows if one.start > case.now), key=lambda one: one.start, default=None)
     if coming is not None:
-        told = f"from {iso(coming.start)}: {why(coming.reason)}"
+        told = f"from {iso(coming.start)}: {why(coming.reason, names)}"
         return Considered(rule.name, coming.reason.scope, State.LATER, told)
     return Considered(rule.name, rule.scope(case), State.SILENT, rule.silence(case))
 

@@ -1,19 +1,21 @@
 """Settings: what an operator sets once for the whole installation, in the database."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`server_ip` is the portal's address as routers reach it; `mikrotik_nat_disable_users` off: no redirect anywhere
     (R5.1). More than `cut_off_limit_percent` of those allowed now, and at least `cut_off_limit_least`, are not cut off
-    without a confirmation (R8.4).
+    without a confirmation (R8.4). `profile_names` is what the operator calls profiles of suspension (R4.1).
     """
 
     server_ip: str | None = None
     mikrotik_nat_disable_users: bool = True
     cut_off_limit_percent: int = 5
     cut_off_limit_least: int = 20
+    profile_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reminders(self) -> bool:

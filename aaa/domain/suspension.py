@@ -9,12 +9,9 @@ from typing import Final
 
 from aaa.domain.local_time import instant_of, local_of
 
-REASONS: Final = (
-    "not_set",
-    "non_payer",
-    "unregistered",
-    *(f"profile{number}" for number in range(1, 10)),
-)
+PROFILES: Final = tuple(f"profile{number}" for number in range(1, 10))
+"""Reasons that an operator may give a name of his own."""
+REASONS: Final = ("not_set", "non_payer", "unregistered", *PROFILES)
 """Why an operator may suspend a service (R4.1)."""
 
 _DAY: Final = 86_400 * 1_000_000

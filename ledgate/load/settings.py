@@ -7,10 +7,17 @@ from aaa.commands.door import Change
 from aaa.commands.settings import put_settings
 from aaa.debit.controls.definitions import KINDS, OVERDUE_POLICY, Definitions
 from aaa.domain.settings import Settings
+from aaa.domain.suspension import PROFILES
 from ledgate.load import fields
 from ledgate.load.fields import BadLoad, Reader
 
-KEYS: Final = ("server_ip", "mikrotik_nat_disable_users", "cut_off_limit_percent", "cut_off_limit_least")
+KEYS: Final = (
+    "server_ip",
+    "mikrotik_nat_disable_users",
+    "cut_off_limit_percent",
+    "cut_off_limit_least",
+    "profile_names",
+)
 MOST_SERVICES: Final = 2**31 - 1
 
 
@@ -21,6 +28,7 @@ def put(change: Change, reader: Reader) -> Settings:
         ("mikrotik_nat_disable_users", _zero_or_one),
         ("cut_off_limit_percent", fields.whole(0, 100)),
         ("cut_off_limit_least", fields.whole(0, MOST_SERVICES)),
+        ("profile_names", _profile_names),
     )
     return put_settings(change, {key: reader.take(key, read) for key, read in reads if reader.has(key)})
 
@@ -39,6 +47,17 @@ def check_reminders(settings: Settings, known: Definitions, policies: Sequence[A
             raise BadLoad(f"{section}[{index}].remind_pay", "needs the setting server_ip, to which people are sent")
     if reminding:
         raise BadLoad(given.at("server_ip"), f"cannot be removed: {', '.join(sorted(reminding))} has remind_pay 1")
+
+
+def _profile_names(value: Any, path: str) -> dict[str, str]:
+    """What profiles are called, all of them: who is not in it has no name (R4.1)."""
+    if not isinstance(value, dict):
+        raise BadLoad(path, "must be an object")
+    for profile, name in value.items():
+        if profile not in PROFILES:
+            raise BadLoad(f"{path}.{profile}", f"is no profile; they are {PROFILES[0]} to {PROFILES[-1]}")
+        fields.name(name, f"{path}.{profile}")
+    return value
 
 
 def _zero_or_one(value: Any, path: str) -> bool:

@@ -203,6 +203,26 @@ def test_r4_1_from_the_command_line(ledgate: Callable[..., Result], database: Da
     assert ledgate("suspensions", "ali").output == "ali was never suspended\n"
 
 
+def test_r4_1_profiles_have_the_operators_names(database: Database, ledgate: Any) -> None:
+    summer = {"reason": "profile3", "from": "2026-07-01T00:00:00"}
+    put(database, example(subscribers=[subscriber("bob", suspensions=[summer])]))
+    put(database, {"settings": {"profile_names": {"profile3": "Summer house"}}}, NOW + 1)
+    assert "profile3 (Summer house)" in ledgate("suspensions", "bob").output
+    assert json.loads(ledgate("suspensions", "bob", "--json").output)[0]["reason"] == "profile3"
+    assert "suspended it, profile3 (Summer house) from" in ledgate("explain", "bob", "--at", iso(NOW + 9)).output
+    put(database, {"settings": {"profile_names": None}}, NOW + 2)
+    assert "profile3 from" in ledgate("explain", "bob", "--at", iso(NOW + 9)).output
+    for value, path in (
+        ({"profile10": "x"}, "settings.profile_names.profile10"),
+        ({"non_payer": "x"}, "settings.profile_names.non_payer"),
+        ({"profile1": ""}, "settings.profile_names.profile1"),
+        (["profile1"], "settings.profile_names"),
+    ):
+        with pytest.raises(BadLoad) as caught:
+            put(database, {"settings": {"profile_names": value}}, NOW + 3)
+        assert caught.value.path == path
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

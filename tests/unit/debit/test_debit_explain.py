@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aaa.debit.compile import compile
-from aaa.debit.explain import Change, NothingKnown, explain, sentence, why
+from aaa.debit.explain import Change, NothingKnown, explain, sentence
+from aaa.debit.wording import why
 from aaa.domain.service import Service
 from aaa.domain.standing import Standing
 from aaa.domain.timeline import Cause, Reason, Segment, Timeline, Verdict
@@ -252,10 +253,3 @@ def test_why_a_service_ended() -> None:
     ended = compile(policy(), replace(SERVICE, active_to=DAY), owing(0), DAY).timeline.segments[0].reason
     assert ended is not None
     assert why(ended) == "the service ran until 1970-01-02T00:00:00Z (user:ali)"
-
-
-def test_why_of_a_cause_without_words_of_its_own_lists_its_figures() -> None:
-    assert why(Reason(Cause.OVERDUE, (("limit", 5), ("reset_at", 0)), "plan:home20")) == (
-        "overdue: limit 5, reset 1970-01-01T00:00:00Z (plan:home20)"
-    )
-    assert why(Reason(Cause.LOGIN_TIME, (), "user:ali")) == "login-time (user:ali)"

@@ -11,9 +11,9 @@ from aaa.debit.compile import HORIZON, Compiled, compile
 from aaa.debit.controls.definitions import FUP_POLICY, KINDS, Definitions
 from aaa.debit.controls.fields import BadControl
 from aaa.debit.controls.fup_policy import FupLevel, FupPolicy, fup_policy
-from aaa.debit.explain import why
 from aaa.debit.policy import Policy, resolve_policy
 from aaa.debit.rules.fup import in_gigabytes
+from aaa.debit.wording import why
 from aaa.domain.billing_period import midnight, period_of
 from aaa.domain.instant import iso
 from aaa.domain.local_day import local_day

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from aaa.debit.compile import HORIZON, MOST_SEGMENTS, compile
 from aaa.debit.controls.definitions import Definitions
-from aaa.debit.explain import why
 from aaa.debit.params import BadParam, check
+from aaa.debit.wording import why
 from aaa.domain.service import Param, Service
 from aaa.domain.standing import Standing
 from aaa.domain.suspension import Suspension

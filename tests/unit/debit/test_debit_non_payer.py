@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from aaa.debit.compile import HORIZON, compile
 from aaa.debit.controls.definitions import Definitions
 from aaa.debit.controls.suspend_policy import Match, SuspendPolicy
-from aaa.debit.explain import explain, figures_json, sentence, why
+from aaa.debit.explain import explain, sentence
+from aaa.debit.wording import figures_json, why
 from aaa.domain.instant import iso
 from aaa.domain.service import SERVER, Level, Param, Scope
 from aaa.domain.standing import Standing

@@ -12,8 +12,9 @@ from aaa.debit.controls.definitions import Definitions
 from aaa.debit.controls.fup_policy import fup_policy
 from aaa.debit.controls.overdue_policy import OverduePolicy
 from aaa.debit.controls.suspend_policy import SuspendPolicy
-from aaa.debit.explain import explain, figures_json, sentence
+from aaa.debit.explain import explain, sentence
 from aaa.debit.policy import Policy
+from aaa.debit.wording import figures_json
 from aaa.domain.instant import iso
 from aaa.domain.service import SERVER, Param, Service
 from aaa.domain.settings import DEFAULTS, Settings

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aaa.debit.compile import HORIZON, compile
-from aaa.debit.explain import figures_json, why
+from aaa.debit.wording import figures_json, why
 from aaa.domain.instant import iso
 from aaa.domain.suspension import REASONS, BadSuspension, Repeat, Suspension
 from aaa.domain.timeline import Cause, Reason, Segment, Timeline, Verdict
