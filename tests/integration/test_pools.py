@@ -9,12 +9,15 @@ import pytest
 from sqlalchemy import select
 
 from aaa.coa import boundaries
+from aaa.commands import door, jobs
 from aaa.store.database import Database, open_database
 from aaa.store.tables import event, pool, pool_address, pool_wait
 from billing import commands
+from ledgate.lab.nas import Session
 from ledgate.load import BadLoad
 from tests.integration.command import Ledgate
 from tests.integration.ledger import DAY, NOW, content, example, put, ref, rows, subscriber, timeline_of
+from tests.integration.live_change import scene, until
 
 POOLED = {"restrict": {"ip_pool": "finish-ips", "address_list": "overdue"}}
 OWES = -900_000
@@ -339,3 +342,48 @@ def test_r3_1_a_pool_may_shrink_while_others_take_from_it(postgresql_url: str) -
     assert lasts[0] >= 11
     assert sorted(owners(database)) == list(range(11, 41))
     database.close()
+
+
+# --- the rest of the way ---------------------------------------------------------------------------------------------
+
+
+def test_r3_1_a_mass_change_gives_addresses_in_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "INLINE", 3)
+    monkeypatch.setattr(jobs, "INLINE", 3)
+    names = [f"user{number}" for number in range(8)]
+    document = example(subscribers=[subscriber(name, OWES) for name in names])
+    put(database, document)
+    counts = put(database, finish("10.99.0.0/28"), NOW + 1)
+    assert len(counts.jobs) == 1
+    assert {address(database, name, NOW + 2) for name in names} == {None}
+    while jobs.run_batch(database, NOW + 3):
+        pass
+    assert len({address(database, name, NOW + 4) for name in names} - {None}) == 8
+
+
+def test_r3_3_a_live_session_enters_and_leaves_with_its_finish_address(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    with scene(database, database_url, tmp_path / "state") as live:
+        live.load({"username": "ali", "balance": -700_000})
+        live.load(
+            pools=[{"name": "finish-ips", "ranges": ["10.99.0.1"]}], finish_rules=[{"name": "garden", "debit": POOLED}]
+        )
+        live.router.behaviour.redial = True
+        with live.engine():
+            session = live.log_in("ali")
+            assert "Framed-IP-Address" not in session.told
+            live.charge("ali", 200_000)
+            assert live.change().kind == "disconnect"
+            until(lambda: len(live.logins) == 1, "the subscriber dials again")
+            [blocked] = live.logins
+            assert isinstance(blocked, Session)
+            assert blocked.told["Framed-IP-Address"] == "10.99.0.1"
+            assert blocked.told["Mikrotik-Address-List"] == "overdue"
+            live.pay("ali", 900_000)
+            assert live.change(1).kind == "disconnect"
+            until(lambda: len(live.logins) == 2, "the subscriber dials again")
+            free = live.logins[1]
+            assert isinstance(free, Session)
+            assert "Framed-IP-Address" not in free.told and free.told["Framed-Pool"] == "pool1"
+        assert set(owners(database).values()) == {None}
