@@ -115,7 +115,6 @@ class Accounts:
         for one in new:
             account_id = self._named[one.visp_id, one.account["name"]]
             assert account_id is not None
-            self._joined.add(account_id)
             found.append(account_id)
             if "billing_day" in one.account:
                 day = select(account.c.billing_day).where(account.c.id == account_id)

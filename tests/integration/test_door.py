@@ -207,6 +207,24 @@ def test_a_payment_does_not_undo_a_change_of_its_control_nor_the_other_way_round
     assert reason is not None and dict(reason.figures)["debt"] == 450 and dict(reason.figures)["max_debt"] == 400
 
 
+def test_r2_1_who_joins_an_account_waits_for_a_change_of_its_money(
+    postgresql_database: Database, background: ThreadPoolExecutor
+) -> None:
+    db = postgresql_database
+    put(db, example(subscribers=[described("bob", account="home")]))
+    with change(db, actor="test", now=NOW) as opened:
+        owned = opened.lock_account(ref(db, "bob").account_id)
+        joining = background.submit(put, db, {"subscribers": [described("eve", account="home")]})
+        _until(lambda: _somebody_waits(db))
+        owed = account.update().where(account.c.id == ref(db, "bob").account_id)
+        opened.conn.execute(owed.values(debt=900_000, debt_since=NOW, dues=[[1, NOW, 900_000]]))
+        opened.touch(owned, cause="charge", event=opened.event("charge", "account", None, None))
+    joining.result(timeout=20)
+    for name in ("bob", "eve"):
+        reason = timeline_of(db, name)[0].at(NOW).reason
+        assert reason is not None and dict(reason.figures)["debt"] == 900_000
+
+
 def test_accounting_goes_on_for_services_and_routers_that_a_change_holds(postgresql_database: Database) -> None:
     db = postgresql_database
     put(db, EXAMPLE)

@@ -19,6 +19,7 @@ from aaa.store.tables import session as session_table
 from billing.commands import charge, pay
 from ledgate.load import BadLoad, load
 from ledgate.load.fields import parse_instant
+from tests.integration import serving
 from tests.integration.command import Ledgate
 from tests.integration.ledger import (
     DAY,
@@ -34,6 +35,7 @@ from tests.integration.ledger import (
     timeline_of,
 )
 from tests.integration.live_change import Live, scene, until
+from tests.integration.serving import installation, running
 
 POLITE = {
     "name": "polite",
@@ -93,6 +95,7 @@ def test_settings_are_stored_where_they_are_not_at_their_defaults(database: Data
     assert content(database) == before
     put(database, {"settings": {"cut_off_limit_percent": None, "mikrotik_nat_disable_users": 0}}, NOW + 2)
     assert settings_of(database) == Settings("203.0.113.5", False, 5, 20)
+    assert [row.name for row in rows(database, setting)] == ["mikrotik_nat_disable_users", "server_ip"]
     last = rows(database, event)[-1]
     assert (last.actor, last.kind, last.subject) == ("test", "settings", "settings")
     assert last.before == {"cut_off_limit_percent": 10, "mikrotik_nat_disable_users": True}
@@ -176,6 +179,7 @@ def test_r5_1_a_setting_that_touches_many_is_carried_out_by_a_job(
         owing(database, f"user{number}")
     monkeypatch.setattr(door, "INLINE", 2)
     monkeypatch.setattr(jobs, "INLINE", 2)
+    assert put(database, {"settings": {"cut_off_limit_percent": 50}}).jobs == []
     counts = put(database, {"settings": {"mikrotik_nat_disable_users": 0}}, NOW + 1)
     assert len(counts.jobs) == len(rows(database, job)) == 1
     assert shown(database, "user0") == [SHOWN]
@@ -243,6 +247,8 @@ def test_r5_4_an_ok_holds_for_every_service_of_the_account(database: Database) -
     assert not acknowledge(database, shared, actor="ana", now=confirmed + 1)  # an OK given twice puts nothing off
     assert shown(database, "bob") == shown(database, "eve") == [confirmed + 2 * DAY]
     assert shown(database, "zoe") == [SHOWN]
+    put(database, {"subscribers": [{"username": "zoe", "suspensions": [{"reason": "not_set"}]}]}, confirmed)
+    assert not acknowledge(database, ref(database, "zoe").account_id, actor="ana", now=confirmed)
     [row] = rows(database, account, account.c.id == shared)
     assert row.acknowledged_at == confirmed
     [told] = rows(database, event, event.c.kind == "acknowledge")
@@ -271,13 +277,48 @@ def test_r5_4_from_the_command_line(database_url: str, tmp_path: Path, database:
     assert len(rows(database, event, event.c.kind == "acknowledge")) == 1
 
 
-# --- live sessions (R5.5) --------------------------------------------------------------------------------------------
+# --- logins and live sessions (R5.5) ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def live(database: Database, database_url: str, tmp_path: Path) -> Iterator[Live]:
     with scene(database, database_url, tmp_path / "state") as live:
         yield live
+
+
+def test_r5_5_radclient_is_told_the_same_and_the_log_says_why(database_url: str, tmp_path: Path) -> None:
+    made = installation(database_url, tmp_path / "ledgate", auth_processes=1)
+    past = "2026-01-01T00:00:00+03:30"
+    people = [serving.subscriber("calm"), serving.subscriber("late"), serving.subscriber("cut")]
+    for one in people[1:]:
+        one |= {"balance": -50_000, "last_payment": past}
+    document = serving.document(
+        settings=PORTAL,
+        controls=[],
+        suspend_policies=[{"name": "strict", "suspend_non_payers": 1, "suspend_min_amount": 1_000}],
+        overdue_policies=[POLITE],
+        params=[ON_SERVER, {"scope": "user:cut", "name": "SuspendPolicy", "value": "strict"}],
+        finish_rules=[],
+        subscribers=people,
+    )
+    made.load(document)
+    with running(made, "replica", "auth") as served:
+        calm, late, cut = (served.radclient(f"User-Name={one},User-Password=secret") for one in ("calm", "late", "cut"))
+        assert calm is not None and late is not None and cut is not None
+    vary = ("Class", "Message-Authenticator")
+    assert (calm.code, late.code) == ("Access-Accept", "Access-Accept")
+    assert set(calm.attributes) == set(late.attributes)
+    assert all(late.attributes[name] == value for name, value in calm.attributes.items() if name not in vary)
+    assert (cut.code, cut.attributes["Mikrotik-Address-List"]) == ("Access-Accept", "suspended")  # R3.2
+    serving.until(lambda: "user=cut" in served.log, "the line of the log")
+    assert (
+        "user=late nas=mt1 result=accept verdict=allow cause=overdue policy=polite currency=IRR overdue=50000 "
+        "oldest_due_at=2025-12-31T20:30:00Z after_days=3 least=1000 every_days=2 scope=server"
+    ) in served.log
+    assert (
+        "user=cut nas=mt1 result=accept verdict=restrict cause=suspended reason=non_payer policy=strict currency=IRR "
+        "overdue=50000 oldest_due_at=2025-12-31T20:30:00Z limit=both days=14 least=1000 scope=user:cut"
+    ) in served.log
 
 
 def change(live: Live, **document: Any) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from aaa.commands import door
+from aaa.commands.recompile import recompile
 from aaa.domain.timeline import Cause
 from aaa.store import facts
 from aaa.store.database import Database
@@ -223,13 +225,20 @@ def days(db: Database) -> dict[str, int]:
     return {one.service.username: one.service.billing_day for one in found}
 
 
-def test_r6_2_an_account_has_a_billing_day(database: Database) -> None:
+def test_r6_2_an_account_has_a_billing_day(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     put(database, example(subscribers=[*family("bob", billing_day=28), *family("eve"), entry("zoe", billing_day=31)]))
     assert days(database) == {"ali": 1, "bob": 28, "eve": 28, "zoe": 31}
     put(database, {"subscribers": [{"username": "eve", "billing_day": 5}, {"username": "bob", "billing_day": 5}]})
     assert days(database) == {"ali": 1, "bob": 5, "eve": 5, "zoe": 31}
     assert account_events(database) == [({"billing_day": 28}, {"billing_day": 5})]
+    touched: list[int] = []
+    def noted(conn: Any, ids: Any, **more: Any) -> int:
+        touched.extend(ids)
+        return recompile(conn, ids, **more)
+
+    monkeypatch.setattr(door, "recompile", noted)
     put(database, {"subscribers": [{"username": "zoe", "billing_day": None}, *family("kim", billing_day=7)]}, NOW + DAY)
     assert days(database) == {"ali": 1, "bob": 7, "eve": 7, "zoe": 1, "kim": 7}
+    assert set(touched) == {ref(database, name).service_id for name in ("bob", "eve", "kim", "zoe")}
     put(database, {"subscribers": [entry("pat", account="new"), entry("lea", account="new", billing_day=9)]})
     assert days(database)["pat"] == days(database)["lea"] == 9
