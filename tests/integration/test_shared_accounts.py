@@ -232,6 +232,7 @@ def test_r6_2_an_account_has_a_billing_day(database: Database, monkeypatch: pyte
     assert days(database) == {"ali": 1, "bob": 5, "eve": 5, "zoe": 31}
     assert account_events(database) == [({"billing_day": 28}, {"billing_day": 5})]
     touched: list[int] = []
+
     def noted(conn: Any, ids: Any, **more: Any) -> int:
         touched.extend(ids)
         return recompile(conn, ids, **more)
