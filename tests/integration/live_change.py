@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -108,6 +108,8 @@ class Live:
 
     def __init__(self, db: Database, url: str, folder: Path, desk: Desk) -> None:
         self.db = db
+        # As if it were a process of its own: where psycopg rolls back, it drops what accounting prepared there.
+        self.loads = open_database(url)
         self.url = url
         self.folder = folder
         self.key_file = folder / "keys"
@@ -147,9 +149,7 @@ class Live:
         }
         for name, more in sections.items():
             document[name] = document.get(name, []) + more
-        # As a process of its own does it: where psycopg rolls back, it forgets the statements that accounting prepared.
-        with closing(open_database(self.url)) as own:
-            load(own, document, self.sealer, actor="test", now=clock.now())
+        load(self.loads, document, self.sealer, actor="test", now=clock.now())
 
     def nas(self, **changes: Any) -> dict[str, Any]:
         """The scene's router as a load file has it."""
@@ -234,6 +234,7 @@ def scene(db: Database, url: str, folder: Path) -> Iterator[Live]:
     with ExitStack() as stack:
         desk = stack.enter_context(Desk(db))
         live = Live(db, url, folder, desk)
+        stack.callback(live.loads.close)
         stack.enter_context(live.router)
         yield live
 

@@ -170,6 +170,18 @@ def test_two_records_agree_where_their_timelines_do(stored: Timeline, fresh: Tim
     assert record.agrees(packed(stored), packed(fresh), now) == same
 
 
+def test_records_with_the_same_reasons_at_other_places_differ() -> None:
+    reminder, debit = Reason(Cause.OVERDUE, (), "server"), Reason(Cause.DEBIT, (), "server")
+
+    def of(last: Reason | None) -> Timeline:
+        steps = ((Verdict.ALLOW, reminder), (Verdict.DENY, debit), (Verdict.ALLOW, last))
+        return build(Segment(10 * at, 10 * at + 10, verdict, (), reason) for at, (verdict, reason) in enumerate(steps))
+
+    assert record.agrees(packed(of(reminder)), packed(of(reminder)), 5)
+    assert not record.agrees(packed(of(reminder)), packed(of(None)), 5)
+    assert not record.agrees(packed(of(None)), packed(of(reminder)), 5)
+
+
 @given(timelines(), st.data())
 def test_a_later_compile_of_the_same_facts_agrees(timeline: Timeline, data: st.DataObject) -> None:
     """The fresh timeline begins later and reaches further; from `now` to the stored horizon both say the same."""
