@@ -8,7 +8,7 @@ import random
 
 from tests.load import year
 
-PEOPLE, CHANGES, MASS_CHANGES = 60, 150, 8
+PEOPLE, CHANGES, MASS_CHANGES = 60, 180, 14
 
 
 def test_r8_1_r8_3_a_year_on_a_virtual_clock_agrees_with_the_naive_evaluator(sqlite_url: str) -> None:

@@ -45,7 +45,7 @@ def charge(year: Year) -> list[Person]:
     """Somebody is charged. What would bring the debt above `max_debt` is refused, unless overridden (R2.7)."""
     person, chance = year.anybody(), year.chance
     account, amount = person.account, chance.choice((1, 100, 300, 800, 801))
-    due_at, override = year.now + chance.randrange(-5 * DAY, 30 * DAY), chance.random() < 0.5
+    due_at, override = year.now + chance.randrange(-20 * DAY, 30 * DAY), chance.random() < 0.5
     control = effective_object(year.town.facts(person), "DebitControl")
     ceiling = None if control is None else control.max_debt
     refused = ceiling is not None and not override and account.debt - account.credit + amount > ceiling
@@ -193,8 +193,8 @@ HAPPENINGS: Final = (
 """What happens to one subscriber."""
 MASS_HAPPENINGS: Final = (
     Happening(6, set_param),
-    Happening(2, change_control),
+    Happening(3, change_control),
     Happening(2, change_plan),
-    Happening(1, change_timezone),
+    Happening(2, change_timezone),
 )
 """What happens to many at once."""

@@ -22,7 +22,7 @@ from aaa.domain.settings import Settings
 from aaa.domain.standing import Due, Standing
 from aaa.domain.suspension import REASONS, Repeat, Suspension
 from aaa.domain.usage import DayUsage
-from tests.naive.calendar import EPOCH, midnight, number, shown
+from tests.naive.calendar import EPOCH, first_shown, in_month, midnight, number, shown
 from tests.naive.evaluator import DAY, RATE, SECOND, WEEK, Facts
 
 ZONES = ("Europe/Prague", "America/New_York", "Asia/Tehran", "Australia/Lord_Howe", "Africa/Cairo", "America/Havana")
@@ -97,11 +97,15 @@ def suspensions(draw: st.DrawFn, now: int, timezone: str) -> Suspension:
     longest = {Repeat.WEEKLY: 7, Repeat.MONTHLY: 31, Repeat.YEARLY: 366}[repeat]
     years = draw(st.integers(0, 3)) * 365
     start = draw(near(now - years * DAY, timezone, 40, 20))
+    if draw(st.booleans()):  # the days that other months do not have
+        begins = shown(start, timezone)
+        start = first_shown(datetime.combine(in_month(begins.year, begins.month, 31), begins.time()), timezone)
     length = draw(st.integers(1, longest * DAY) | st.integers(1, longest).map(lambda days: days * DAY))
     return Suspension(reason, start, start + length, repeat)
 
 
-remaining = st.sampled_from((1, 299, 300, 301, 600, 900)) | st.integers(1, 900)
+remaining = st.sampled_from((1, 300, 300, 300, 600)) | st.integers(1, 900)
+"""What is left of a charge; often just as much as a limit."""
 
 
 @st.composite
@@ -125,7 +129,7 @@ def standings(draw: st.DrawFn, now: int, timezone: str) -> Standing:
 def usages(draw: st.DrawFn, now: int, timezone: str) -> tuple[DayUsage, ...]:
     today = number(shown(now, timezone).date())
     days = draw(st.sets(st.sampled_from((*range(10), 20, 30, 31, 40)), min_size=1, max_size=4))
-    amount = st.sampled_from((0, 1, GB // 2, GB, GB + 1, 2**30, 2**30 + 1, 2 * GB))
+    amount = st.sampled_from((0, 0, 0, 1, GB // 2, GB // 2, GB, GB, GB + 1, 2**30, 2**30 + 1))
     return tuple(
         DayUsage(today - back, draw(amount), draw(amount), draw(st.sampled_from((0, 1800, 3600, 3601, 7200))))
         for back in draw(st.permutations(sorted(days)))
@@ -150,7 +154,7 @@ actions = st.one_of(
 controls = st.builds(
     DebitControl,
     st.just("d"),
-    st.sampled_from((None, None, None, 0, 1, 300, 900, 2000)),
+    st.sampled_from((None, None, None, 0, 1, 300, 600, 2000)),
     st.sampled_from((None, 0, 1, 86_400, 20 * 86_400, 45 * 86_400)),
     st.sampled_from(("last_payment", "oldest_unpaid")),
 )
@@ -160,7 +164,7 @@ finish_rules = st.builds(
     st.dictionaries(st.sampled_from(FINISH_CAUSES), actions, min_size=2, max_size=5),
     st.dictionaries(st.sampled_from(REASONS), actions, max_size=3),
 )
-amounts = st.sampled_from((0, 1, 300, 900))
+amounts = st.sampled_from((0, 300, 300, 600, 900))
 suspend_policies = st.builds(
     SuspendPolicy,
     st.just("s"),
