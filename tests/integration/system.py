@@ -33,7 +33,7 @@ class System(Live):
 
     def __init__(self, made: Installation, address: str, identifier: str) -> None:
         self.made = made
-        self.db = open_database(made.database_url)
+        self.db = self.loads = open_database(made.database_url)
         self.url = made.database_url
         self.folder = made.state
         self.key_file = made.state / "keys"
