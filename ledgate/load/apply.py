@@ -6,25 +6,23 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
-from aaa.commands import catalogue, services, suspensions
+from aaa.commands import catalogue
 from aaa.commands.breaker import Guard
 from aaa.commands.door import Change, change
 from aaa.debit import params
 from aaa.debit.controls.definitions import DEBIT_CONTROL, FINISH_RULE, KINDS, Definitions, definitions
 from aaa.debit.reply import BadValue, attributes, attributes_json
 from aaa.domain.service import Level, Status
-from aaa.domain.suspension import Suspension
 from aaa.radius.dictionary import load as load_dictionary
-from aaa.store import dialect
 from aaa.store.database import Database
 from aaa.store.seal import Sealer
-from aaa.store.tables import account, control, nas, param, plan, service, visp
-from billing import openings, prices
-from ledgate.load import accounts, fields, keys, scopes
+from aaa.store.tables import account, control, nas, param, plan, visp
+from billing import prices
+from ledgate.load import fields, keys, scopes
 from ledgate.load import pools as address_pools
 from ledgate.load import settings as installation
-from ledgate.load import suspensions as suspension_lists
 from ledgate.load.fields import BadLoad, Reader
+from ledgate.load.subscribers import CHUNK, Subscribers
 
 SECTIONS: Final = (
     "visps",
@@ -36,7 +34,6 @@ SECTIONS: Final = (
     "nas",
     "subscribers",
 )
-CHUNK: Final = 5_000
 
 
 @dataclass(slots=True)
@@ -76,7 +73,7 @@ def apply(
 
 def _apply(loading: "_Loading", sections: Mapping[str, Sequence[Any]], progress: Progress) -> tuple[int, Definitions]:
     """Put every object; returns how many subscribers are new, and every control there is now."""
-    loading.lock(sections["subscribers"])
+    loading.subscribers.lock(sections["subscribers"])
     for index, one in enumerate(sections["visps"]):
         loading.visp(Reader(one, f"visps[{index}]", keys.VISP))
     for section, level in scopes.SECTIONS.items():
@@ -92,10 +89,10 @@ def _apply(loading: "_Loading", sections: Mapping[str, Sequence[Any]], progress:
         loading.nas(Reader(one, f"nas[{index}]", keys.NAS))
     loading.check_nas()
     created = 0
-    names = loading.names()
+    names = loading.subscribers.names()
     for at in range(0, len(sections["subscribers"]), CHUNK):
         chunk = sections["subscribers"][at : at + CHUNK]
-        created += loading.subscribers(
+        created += loading.subscribers.put(
             [Reader(one, f"subscribers[{at + index}]", keys.SUBSCRIBER) for index, one in enumerate(chunk)], names
         )
         progress(len(chunk))
@@ -116,18 +113,6 @@ def _section(reader: Reader, name: str) -> Sequence[Any]:
     return found
 
 
-@dataclass(slots=True)
-class _Names:
-    """What a subscriber may refer to: (id, currency, timezone) of VISPs by name, ids of plans by VISP id and name, of
-    centers, resellers and classes by level and name.
-    """
-
-    visps: Mapping[str, tuple[int, str, str]]
-    plans: Mapping[tuple[int, str], int]
-    scopes: Mapping[tuple[Level, str], int]
-    seen: set[tuple[int, str]] = field(default_factory=set)
-
-
 class _Loading:
     """One load under way."""
 
@@ -136,43 +121,14 @@ class _Loading:
         self._conn: Connection = door.conn
         self._sealer = sealer
         self._check = load_dictionary().check
-        self._accounts = accounts.Accounts(door)
-        self._present: set[str] = set()
-        """The usernames of the file that there are already."""
         self._paths: dict[tuple[str, object], str] = {}
         """Where in the file something was put, for the checks that need all of it."""
-
-    def lock(self, subscribers: Sequence[Any]) -> None:
-        """Lock the scopes, and the accounts of those subscribers that are there already, or that the file names."""
-        self._door.lock_scopes()
-        found: set[int] = set()
-        for at in range(0, len(subscribers), CHUNK):
-            readers = [
-                Reader(one, f"subscribers[{at + index}]", keys.SUBSCRIBER)
-                for index, one in enumerate(subscribers[at : at + CHUNK])
-            ]
-            usernames = [reader.need("username", fields.username) for reader in readers]
-            found.update(accounts.ids_named(self._conn, readers))
-            owners = select(service.c.account_id, service.c.username)
-            for row in self._conn.execute(owners.where(dialect.among(self._conn, service.c.username, usernames))):
-                found.add(row.account_id)
-                self._present.add(row.username)
-        self._door.lock_accounts(found)
+        self.subscribers = Subscribers(door, sealer, self._paths)
 
     def definitions(self) -> Definitions:
         """Every control there is."""
         rows = self._conn.execute(select(control))
         return definitions({(row.kind, row.name): row.value for row in rows}, self._check)
-
-    def names(self) -> _Names:
-        visps = {row.name: (row.id, row.currency, row.timezone) for row in self._conn.execute(select(visp))}
-        plans = {(row.visp_id, row.name): row.id for row in self._conn.execute(select(plan))}
-        named = {
-            (level, row.name): row.id
-            for level in scopes.SECTIONS.values()
-            for row in self._conn.execute(select(catalogue.LEVEL_TABLES[level]))
-        }
-        return _Names(visps, plans, named)
 
     def visp(self, reader: Reader) -> None:
         name = reader.need("name", fields.name)
@@ -322,98 +278,3 @@ class _Loading:
         if row is None:
             raise BadLoad(reader.at("visp"), f"there is no VISP called {name!r}")
         return row.id, row.currency, row.timezone
-
-    def subscribers(self, readers: Sequence[Reader], names: _Names) -> int:
-        """Make or update one chunk; returns how many were made."""
-        usernames = [reader.need("username", fields.username) for reader in readers]
-        known: dict[str, list[Any]] = {}
-        present = self._present.intersection(usernames)
-        found = select(service).where(dialect.among(self._conn, service.c.username, present))
-        for row in self._conn.execute(found).mappings() if present else ():
-            known.setdefault(row["username"], []).append(row)
-        self._accounts.begin(readers, {row["account_id"] for those in known.values() for row in those})
-        fresh: list[services.NewService] = []
-        joining: list[services.NewService] = []
-        opened: list[openings.Opening] = []
-        suspended: dict[int, list[Suspension]] = {}
-        to_suspend: dict[tuple[int, str], list[Suspension]] = {}
-        for reader, username in zip(readers, usernames, strict=True):
-            place, existing = self._place(reader, username, known.get(username, []), names)
-            visp_id, currency, zone = place
-            if (visp_id, username) in names.seen:
-                raise BadLoad(reader.at("username"), f"{username!r} is there twice")
-            names.seen.add((visp_id, username))
-            values = self._service_values(reader, visp_id, zone, names)
-            balance = reader.take("balance", fields.whole(-fields.MOST, fields.MOST)) or 0
-            last_payment = reader.take("last_payment", fields.instant(zone))
-            wanted = suspension_lists.read(reader, zone)
-            if existing is not None:
-                secret = reader.take("password", fields.password, null=False)
-                services.update(self._door, existing, values, secret, self._sealer)
-                self._accounts.update(reader, username, existing["account_id"])
-                if wanted is not None:
-                    suspended[existing["id"]] = wanted
-                continue
-            secret = reader.need("password", fields.password)
-            to_suspend[visp_id, username] = wanted or []
-            joins = self._accounts.joins(reader, visp_id)
-            owns = self._accounts.columns(reader, visp_id)
-            (joining if joins else fresh).append(services.NewService(username, secret, visp_id, currency, values, owns))
-            if not joins:
-                opened.append(openings.Opening(currency, balance, last_payment))
-        standings = openings.prepare(self._door, opened)
-        made = services.create(self._door, fresh, standings, self._sealer)
-        openings.post(self._door, [(one.account_id, one.event_id) for one in made], opened, standings)
-        self._accounts.made(fresh, made)
-        made += services.join(self._door, joining, self._accounts.joined(joining), self._sealer)
-        for one, its in zip((*fresh, *joining), made, strict=True):
-            if those := to_suspend[one.visp_id, one.username]:
-                suspended[its.service_id] = those
-        suspensions.replace(self._door, suspended)
-        return len(made)
-
-    def _place(
-        self, reader: Reader, username: str, known: Sequence[Any], names: _Names
-    ) -> tuple[tuple[int, str, str], Any]:
-        """The VISP of a subscriber, and its row if it is there already."""
-        if reader.raw("visp") is None and len(known) == 1:
-            [row] = known
-            return next(place for place in names.visps.values() if place[0] == row["visp_id"]), row
-        name = reader.need("visp", fields.name)
-        place = names.visps.get(name)
-        if place is None:
-            raise BadLoad(reader.at("visp"), f"there is no VISP called {name!r}")
-        return place, next((row for row in known if row["visp_id"] == place[0]), None)
-
-    def _service_values(self, reader: Reader, visp_id: int, zone: str, names: _Names) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        if reader.has("plan"):
-            plan_name = reader.take("plan", fields.name)
-            values["plan_id"] = None if plan_name is None else names.plans.get((visp_id, plan_name))
-            if plan_name is not None and values["plan_id"] is None:
-                raise BadLoad(reader.at("plan"), f"its VISP has no plan called {plan_name!r}")
-        for key, level in scopes.MEMBERSHIPS.items():
-            if reader.has(key):
-                values[f"{key}_id"] = self._member(reader, key, level, visp_id, names)
-        for key, read in (
-            ("static_ip", fields.ipv4),
-            ("mac", fields.mac_address),
-            ("active_to", fields.instant(zone)),
-        ):
-            if reader.has(key):
-                values[key] = reader.take(key, read)
-        for key in ("mac_auth", "dont_show_overdue"):
-            if reader.has(key):
-                values[key] = reader.take(key, fields.switch) or False
-        return values
-
-    def _member(self, reader: Reader, key: str, level: Level, visp_id: int, names: _Names) -> int | None:
-        """The id of the center, reseller or class that a subscriber is put into; None: into none."""
-        name = reader.take(key, fields.name)
-        if name is None:
-            return None
-        found = names.scopes.get((level, name))
-        if found is None:
-            raise BadLoad(reader.at(key), f"there is no {key} called {name!r}")
-        self._paths.setdefault(("member", (level, found, visp_id)), reader.at(key))
-        return found
