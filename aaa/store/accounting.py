@@ -32,7 +32,7 @@ from aaa.store import dialect, record
 from aaa.store.contacts import Contacts, note_contacts
 from aaa.store.database import Database
 from aaa.store.ownership import Grant, Zones, find_owners
-from aaa.store.pipeline import Meanwhile
+from aaa.store.pipeline import STATEMENT_GONE, Meanwhile
 from aaa.store.prepared import Prepared, Transaction, add_up, ring, upsert
 from aaa.store.session_rows import insert_sessions, number_sessions, read_sessions, update_sessions
 from aaa.store.tables import enforcement, recompile_request, session, usage_day
@@ -47,7 +47,8 @@ _ATTEMPTS: Final = 8
 _TOLD: Final = 3
 """Of how many refused records of a batch the log tells each."""
 
-_LOST_RACES: Final = frozenset(("23505", "40001", "40P01"))  # unique violation, serialization failure, deadlock
+# Unique violation, serialization failure, deadlock: lost races.
+_AGAIN: Final = frozenset(("23505", "40001", "40P01", STATEMENT_GONE))
 # What does not depend on the records: no connection, no space, no right, no table, a standby.
 _AWAY: Final = (
     exc.OperationalError,
@@ -153,7 +154,7 @@ class Accounting:
             except (exc.DBAPIError, psycopg.Error) as error:
                 fault = error.orig if isinstance(error, exc.DBAPIError) else error
                 races += 1
-                if races < _ATTEMPTS and getattr(fault, "sqlstate", None) in _LOST_RACES:
+                if races < _ATTEMPTS and getattr(fault, "sqlstate", None) in _AGAIN:
                     continue
                 if isinstance(error, _AWAY):
                     raise DatabaseAway(f"the database does not take records: {type(fault).__name__}") from None

@@ -16,6 +16,10 @@ from aaa.store.prepared import Prepared
 
 Meanwhile = Callable[[], None]
 
+STATEMENT_GONE: Final = "26000"
+"""The SQLSTATE of a prepared statement that the connection does not have any more: a pooler gave another one, or the
+driver, which prepares some itself, had all forgotten after a rollback. Another attempt prepares them anew."""
+
 _TUPLES_OK: Final = int(ExecStatus.TUPLES_OK)
 _COMMAND_OK: Final = int(ExecStatus.COMMAND_OK)
 _PIPELINE_SYNC: Final = int(ExecStatus.PIPELINE_SYNC)
@@ -132,7 +136,10 @@ class Pipeline:
                 self._transformer.set_pgresult(result)
                 waiting.rows = self._transformer.load_rows(0, result.ntuples, tuple)
         elif status != _COMMAND_OK:
-            raise error_from_result(result, self._encoding)
+            error = error_from_result(result, self._encoding)
+            if error.sqlstate == STATEMENT_GONE:
+                self._names.clear()
+            raise error
         elif isinstance(waiting, Rows):
             waiting.rows = []
         elif waiting is not None:

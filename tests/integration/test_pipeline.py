@@ -1,16 +1,19 @@
 """Transactions of prepared statements: what fails, where it shows, and that the connection is good afterwards."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import bindparam, func, select, text
 
+from aaa.domain.session import INTERIM
 from aaa.store import prepared
 from aaa.store.database import Database, open_database
 from aaa.store.prepared import Prepared, Transaction, add_up
 from aaa.store.tables import usage_day
+from tests.integration.sessions import World
 
 _DAYS = Prepared(lambda _: select(usage_day.c.day, usage_day.c.up).order_by(usage_day.c.day))
 _LISTED = Prepared(lambda pg: select(usage_day.c.day).where(prepared.listed(usage_day.c.day, "days", pg)))
@@ -120,3 +123,14 @@ def test_meanwhile_is_called_while_the_database_works(postgresql: Database) -> N
     before = len(calls)
     _days(postgresql)
     assert len(calls) == before
+
+
+def test_accounting_prepares_anew_what_the_connection_has_forgotten(postgresql_url: str) -> None:
+    with closing(open_database(postgresql_url, pool_size=1, look_ups=True)) as database:
+        world = World.make(database)
+        world.commit(world.start())
+        with database.engine.connect() as conn:  # the only connection there is
+            conn.exec_driver_sql("DEALLOCATE ALL")
+            conn.commit()
+        world.commit(world.record(INTERIM, 60, 60))
+        assert [row.seconds for row in world.sessions()] == [60]
