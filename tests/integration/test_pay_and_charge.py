@@ -163,7 +163,7 @@ def test_r7_4_of_two_accounts_that_are_given_the_same_id_at_once_one_is_refused(
 
 
 def test_r7_1_no_update_is_lost_when_many_pay_and_charge_one_account(database: Database, database_url: str) -> None:
-    put(database, example(subscribers=[subscriber("bob", -100)]))
+    put(database, example(subscribers=[subscriber("bob", -1_000)]))
     bob = ref(database, "bob")
     databases = [open_database(database_url) for _ in range(4)]
 
@@ -187,7 +187,7 @@ def test_r7_1_no_update_is_lost_when_many_pay_and_charge_one_account(database: D
     after = standing(database, bob.account_id)
     paid = sum(number * 10 + turn for number in (1, 2) for turn in range(1, 6))
     charged = sum(number * 100 + turn for number in (3, 4) for turn in range(1, 6))
-    assert (after.debt, after.seq) == (100 + charged - paid, 21)
+    assert (after.debt, after.seq) == (1_000 + charged - paid, 21)
     assert_books_agree(database)
     stored, version = timeline_of(database, "bob")
     [row] = rows(database, event, event.c.id == max(one.id for one in rows(database, event)))
