@@ -4,21 +4,31 @@ that operators use, and is written down in the town's own books.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
 from random import Random
 from typing import Any, Final, NamedTuple
 
 import pytest
+from sqlalchemy import select
 
-from aaa.commands import suspensions
+from aaa.coa import boundaries
+from aaa.commands import leniency, suspensions
+from aaa.commands.breaker import CutsHeld
 from aaa.debit.controls.definitions import KINDS
 from aaa.domain.service import Level, Status
+from aaa.domain.session import SECOND, STOP, Record
 from aaa.domain.suspension import REASONS, Repeat, Suspension
+from aaa.radius.accounting import session_key
+from aaa.store.accounting import Accounting
 from aaa.store.database import Database
 from aaa.store.seal import Sealer
+from aaa.store.tables import nas
 from billing import commands as billing
 from ledgate.load import load
-from tests.load.town import CLERKS, CONTROLS, SCOPES, VALUES, VISPS, Person, Town, entry
-from tests.naive.evaluator import DAY, effective_object
+from tests.load.town import CLERKS, CONTROLS, ROUTER, SCOPES, VALUES, VISPS, Person, Town, entry
+from tests.naive.calendar import shown
+from tests.naive.evaluator import DAY, decide, effective_object
 
 ACTOR: Final = "year"
 SEALER: Final = Sealer([bytes(range(32))])
@@ -33,9 +43,22 @@ class Year:
     chance: Random
     now: int
     payments: int = 0
+    sessions: int = 0
+
+    def __post_init__(self) -> None:
+        self.accounting = Accounting(self.db)
+
+    @cached_property
+    def router(self) -> int:
+        with self.db.read() as conn:
+            return int(conn.execute(select(nas.c.id)).scalar_one())
 
     def load(self, **sections: Any) -> None:
-        load(self.db, sections, SEALER, actor=ACTOR, now=self.now)
+        """Load sections of a file; where that cuts off many, as many as the preview says (R8.4)."""
+        try:
+            load(self.db, sections, SEALER, actor=ACTOR, now=self.now)
+        except CutsHeld as held:
+            load(self.db, sections, SEALER, actor=ACTOR, now=self.now, confirmed=held.preview.cut)
 
     def anybody(self) -> Person:
         return self.chance.choice(self.town.people)
@@ -115,6 +138,87 @@ def move(year: Year) -> list[Person]:
     return [person]
 
 
+def change_card(year: Year) -> list[Person]:
+    """Somebody's billing day changes, or whether he is reminded."""
+    person = year.anybody()
+    if year.chance.random() < 0.7:
+        person.billing_day = year.chance.choice((1, 15, 28, 29, 30, 31))
+    else:
+        person.dont_show_overdue = not person.dont_show_overdue
+    year.load(subscribers=[entry(person)])
+    return [person]
+
+
+def use(year: Year) -> list[Person]:
+    """A session of somebody ends, and accounting tells what he used; the engine does what it asks for (R6.3)."""
+    chance, now = year.chance, year.now
+    limited = [
+        one for one in chance.choices(year.town.people, k=20) if one.places.get(Level.CLASS) in ("students", "owners")
+    ]
+    person = (limited or [year.anybody()])[0]
+    seconds, up = chance.choice((60, 3_600, 40_000)), chance.choice((0, 10**6, 2 * 10**9, 10**9 - 1))
+    down = chance.choice((1, 10**9, 5 * 10**9, 11 * 10**9))
+    year.sessions += 1
+    told = stop(person.name, f"{year.sessions:08x}", year.router, now, seconds, up, down)
+    assert not year.accounting.commit([told], now).poison
+    boundaries.recompile_requested(year.db, now)
+    today = shown(now, year.town.zones[person.visp]).date()
+    person.use((today - date(1970, 1, 1)).days, up, down, seconds)
+    return [person]
+
+
+def stop(username: str, session: str, router: int, now: int, seconds: int, up: int, down: int) -> Record:
+    """The one record of a session, whose Start was lost."""
+    return Record(
+        status=STOP,
+        key=session_key(ROUTER.encode(), b"mt1", session.encode(), username.encode()),
+        nas_id=router,
+        source=ROUTER,
+        identifier="mt1",
+        acct_session_id=session,
+        username=username,
+        calling_station_id="",
+        called_station_id="",
+        nas_port_id="",
+        framed_protocol="ppp",
+        framed_ip=None,
+        framed_ipv6=None,
+        delegated_ipv6=None,
+        event_at=now,
+        started_at=now - seconds * SECOND,
+        heard_at=now,
+        seconds=seconds,
+        up=up,
+        down=down,
+        terminate_cause=None,
+        authorisation=None,
+    )
+
+
+def exempt(year: Year) -> list[Person]:
+    """Somebody is spared automatic suspension until a date, or is not any more (R4.9)."""
+    person, chance = year.anybody(), year.chance
+    person.exempt_until = chance.choice((None, year.now + chance.randrange(60 * DAY)))
+    one = person.service
+    leniency.exempt(year.db, one.service_id, one.account_id, person.exempt_until, actor=ACTOR, now=year.now)
+    return [person]
+
+
+def acknowledge(year: Year) -> list[Person]:
+    """Somebody says OK to a reminder; where none is due nothing is recorded (R5.4)."""
+    reminded = [
+        one
+        for one in year.chance.choices(year.town.people, k=200)
+        if decide(year.town.facts(one), year.now).cause == "overdue"
+    ]
+    person = (reminded or [year.anybody()])[0]
+    due = decide(year.town.facts(person), year.now).cause == "overdue"
+    assert leniency.acknowledge(year.db, person.service.account_id, actor=ACTOR, now=year.now) == due
+    if due:
+        person.acknowledged_at = year.now
+    return [person]
+
+
 def set_own_param(year: Year) -> list[Person]:
     """A param on one service."""
     person = year.anybody()
@@ -175,6 +279,14 @@ def change_timezone(year: Year) -> list[Person]:
     return year.town.within(Level.VISP, visp)
 
 
+def switch_reminders(year: Year) -> list[Person]:
+    """No reminder can be shown any more, or they can again (R5.1)."""
+    settings = year.town.settings
+    year.town.settings = replace(settings, mikrotik_nat_disable_users=not settings.mikrotik_nat_disable_users)
+    year.load(settings={"mikrotik_nat_disable_users": int(year.town.settings.mikrotik_nat_disable_users)})
+    return year.town.people
+
+
 class Happening(NamedTuple):
     """How often something happens, against the others; it returns whose access it may have changed."""
 
@@ -189,6 +301,10 @@ HAPPENINGS: Final = (
     Happening(5, unsuspend),
     Happening(8, move),
     Happening(5, set_own_param),
+    Happening(3, change_card),
+    Happening(25, use),
+    Happening(4, exempt),
+    Happening(6, acknowledge),
 )
 """What happens to one subscriber."""
 MASS_HAPPENINGS: Final = (
@@ -196,5 +312,6 @@ MASS_HAPPENINGS: Final = (
     Happening(3, change_control),
     Happening(2, change_plan),
     Happening(2, change_timezone),
+    Happening(1, switch_reminders),
 )
 """What happens to many at once."""

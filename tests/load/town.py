@@ -10,12 +10,15 @@ from typing import Any, Final
 from aaa.debit.controls.definitions import KINDS, Control, Definitions
 from aaa.domain.instant import iso
 from aaa.domain.service import Level, Param, Scope, Service, Status
+from aaa.domain.settings import Settings
 from aaa.domain.suspension import Suspension
+from aaa.domain.usage import DayUsage
 from aaa.radius.dictionary import load as load_dictionary
 from aaa.store.queries import ServiceRef
 from tests.naive.account import Account
 from tests.naive.evaluator import DAY, Facts
 
+ROUTER: Final = "192.0.2.1"
 VISPS: Final = (
     ("prague", "CZK", "Europe/Prague"),
     ("newyork", "USD", "America/New_York"),
@@ -51,11 +54,21 @@ CONTROLS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "either": {"suspend_non_payers": 1, "suspend_days_after_due": 40, "suspend_min_amount": 900, "match": "any"},
         "off": {"suspend_non_payers": 0},
     },
+    "OverduePolicy": {
+        "polite": {"remind_pay": 1, "remind_after_pay_day": 3, "remind_time": 2, "remind_unaccepted_pay": 100},
+        "daily": {"remind_pay": 1},
+        "silent": {"remind_pay": 0},
+    },
+    "FupPolicy": {
+        "fair": {"levels": [{"gb": 2, "reduce": "5M/5M"}, {"gb": 4.5, "reduce": "1M/1M"}, {"gb": 9, "suspend": True}]},
+        "down": {"direction": "download", "levels": [{"gb": 3, "reduce": "2M/2M"}, {"hours": 11, "suspend": True}]},
+    },
 }
 VALUES: Final[dict[str, tuple[Any, ...]]] = {
     **{kind: tuple(names) for kind, names in CONTROLS.items()},
     "login-time": (["daily 00:00-24:00"], ["mon-fri 08:00-18:00", "sat,sun 10:00-24:00"], ["daily 22:00-02:30"]),
     "Mikrotik-Rate-Limit": ("2M/2M", "100M/100M"),
+    "gigabyte": (10**9, 2**30),
 }
 """Params that are set and removed during the year, and their values."""
 
@@ -70,12 +83,22 @@ class Person:
     account: Account
     active_to: int | None = None
     suspensions: list[Suspension] = field(default_factory=list)
+    exempt_until: int | None = None
+    acknowledged_at: int | None = None
+    dont_show_overdue: bool = False
+    billing_day: int = 1
+    usage: dict[int, DayUsage] = field(default_factory=dict)
     ref: ServiceRef | None = None
 
     @property
     def service(self) -> ServiceRef:
         assert self.ref is not None, f"{self.name} is not in the database yet"
         return self.ref
+
+    def use(self, day: int, up: int, down: int, seconds: int) -> None:
+        """Write down use on a day."""
+        before = self.usage.get(day, DayUsage(day, 0, 0, 0))
+        self.usage[day] = DayUsage(day, before.up + up, before.down + down, before.seconds + seconds)
 
 
 class Town:
@@ -86,6 +109,7 @@ class Town:
         self.zones = {name: zone for name, _, zone in VISPS}
         self.replies = {f"{visp}-{plan}": f"{plan}/{plan}" for visp, _, _ in VISPS for plan in PLANS}
         self.params: dict[tuple[Level, str, str], Param] = {}
+        self.settings = Settings("203.0.113.5")
         self.controls: dict[str, dict[str, Any]] = {
             kind: {name: _made(kind, name, value) for name, value in those.items()} for kind, those in CONTROLS.items()
         }
@@ -124,11 +148,16 @@ class Town:
             () if plan is None else (("Mikrotik-Rate-Limit", self.replies[plan]),),
             active_to=person.active_to,
             suspensions=tuple(person.suspensions),
+            exempt_until=person.exempt_until,
+            dont_show_overdue=person.dont_show_overdue,
+            billing_day=person.billing_day,
+            acknowledged_at=person.acknowledged_at,
         )
         places = {Level.SERVER: "", **person.places}
         params = tuple(one for (level, name, _), one in self.params.items() if places.get(level) == name)
         sections = {KINDS[kind].section: those for kind, those in self.controls.items()}
-        return Facts(service, person.account.standing(), params, Definitions(**sections))
+        usage = tuple(person.usage.values())
+        return Facts(service, person.account.standing(), params, Definitions(**sections), usage, self.settings)
 
     def within(self, level: Level, name: str) -> list[Person]:
         """Who is in a scope."""
@@ -155,6 +184,8 @@ class Town:
                 KINDS[kind].section: [{"name": name, **value} for name, value in those.items()]
                 for kind, those in CONTROLS.items()
             },
+            "settings": {"server_ip": self.settings.server_ip},
+            "nas": [{"name": "mt1", "address": ROUTER, "secret": "testing123"}],
             "params": [
                 self.put_param(Level.SERVER, "", "DebitControl", "home", Status.PASSTHROUGH_YES),
                 # the one that a fresh database has there makes place
@@ -162,6 +193,10 @@ class Town:
                 self.put_param(Level.VISP, "prague", "SuspendPolicy", "strict", Status.PASSTHROUGH_YES),
                 self.put_param(Level.VISP, "havana", "SuspendPolicy", "either", Status.PASSTHROUGH_YES),
                 self.put_param(Level.CENTER, "south", "FinishRule", "ended", Status.PASSTHROUGH_YES),
+                self.put_param(Level.VISP, "lordhowe", "OverduePolicy", "polite", Status.PASSTHROUGH_YES),
+                self.put_param(Level.VISP, "cairo", "OverduePolicy", "daily", Status.PASSTHROUGH_YES),
+                self.put_param(Level.CLASS, "students", "FupPolicy", "fair", Status.PASSTHROUGH_YES),
+                self.put_param(Level.CLASS, "owners", "FupPolicy", "down", Status.PASSTHROUGH_YES),
                 self.put_param(Level.CLASS, CLERKS, "login-time", VALUES["login-time"][1], Status.PASSTHROUGH_YES),
                 self.put_param(Level.CLASS, "nobles", "DebitControl", "vip", Status.PASSTHROUGH_NO),
             ],
@@ -191,6 +226,8 @@ def entry(person: Person) -> dict[str, Any]:
         "reseller": person.places.get(Level.RESELLER),
         "class": person.places.get(Level.CLASS),
         "active_to": None if ends is None else iso(ends),
+        "dont_show_overdue": person.dont_show_overdue,
+        "billing_day": person.billing_day,
     }
 
 
