@@ -184,15 +184,15 @@ overdue_policies = st.builds(
 
 
 @st.composite
-def fup_policies(draw: st.DrawFn, mildest_first: bool = False) -> FupPolicy:
-    """Up to four levels. `mildest_first`: those that suspend come last, as is usual."""
+def fup_policies(draw: st.DrawFn) -> FupPolicy:
+    """Up to four levels; those that suspend come last."""
     levels: list[FupLevel] = []
     limits: dict[str, int] = {}
     for place in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from(("total", "download", "upload", "hours")))
         limits[kind] = limits.get(kind, 0) + draw(st.sampled_from((1, 500, 1000) if kind != "hours" else (1, 2)))
         suspends = draw(st.booleans())
-        if mildest_first and levels and levels[-1].reduce is None:
+        if levels and levels[-1].reduce is None:
             suspends = True
         reduce = None if suspends else f"{9 - place}M/{9 - place}M"
         if kind == "hours":
@@ -234,7 +234,7 @@ THEMES = {
 
 
 @st.composite
-def drawn(draw: st.DrawFn, mildest_first: bool = False) -> Drawn:
+def drawn(draw: st.DrawFn) -> Drawn:
     zone = draw(st.sampled_from(ZONES))
     now = draw(near(draw(st.sampled_from(changes_of_clocks(zone))), zone, 40, 5))
     count = draw(st.sampled_from((1, 1, 2, 3)))
@@ -246,7 +246,7 @@ def drawn(draw: st.DrawFn, mildest_first: bool = False) -> Drawn:
         "FinishRule": finish_rules,
         "SuspendPolicy": suspend_policies,
         "OverduePolicy": overdue_policies,
-        "FupPolicy": fup_policies(mildest_first),
+        "FupPolicy": fup_policies(),
     }
     made = {kind: named(draw(few(one))) for kind, one in objects.items() if kind in wanted}
     definitions = Definitions(**{KINDS[kind].section: those for kind, those in made.items()})

@@ -125,10 +125,14 @@ def _thousandths(fields: Mapping[str, object], path: str) -> int | None:
 
 
 def _require_order(levels: tuple[FupLevel, ...], path: str) -> None:
-    """A level that is never reached before a higher one of its kind would never be in force."""
+    """A level that is never reached before a higher one of its kind would never be in force, and after one that
+    suspends using more must not help.
+    """
     highest: dict[Kind, int] = {}
     for index, level in enumerate(levels):
         limit = level.limit(1_000)
         if limit <= highest.get(level.kind, 0):
             raise BadControl(f"{path}[{index}]", "must have a higher limit than the levels before it")
         highest[level.kind] = limit
+        if index and levels[index - 1].reduce is None and level.reduce is not None:
+            raise BadControl(f"{path}[{index}]", "must suspend: the level before it does")

@@ -146,6 +146,7 @@ def test_r6_1_a_bad_level_is_refused_with_its_path(level: object, path: str, mes
         ({"levels": [{"gb": n, "suspend": True} for n in range(1, 6)]}, ".levels", "must be a list of 1 to 4 levels"),
         ({"levels": [{"gb": 1, "suspend": True}], "direction": 1}, ".direction", "must be total, download or upload"),
         ({"levels": [{"gb": 2, "reduce": "1M"}, {"gb": 2, "suspend": True}]}, ".levels[1]", "must have a higher limit"),
+        ({"levels": [{"hours": 2, "suspend": True}, {"gb": 9, "reduce": "1M"}]}, ".levels[1]", "must suspend"),
         (
             {"levels": [{"hours": 9, "reduce": "1M"}, {"gb": 1, "reduce": "1M"}, {"hours": 8, "suspend": True}]},
             ".levels[2]",
@@ -377,7 +378,8 @@ def values(draw: st.DrawFn) -> dict[str, object]:
     for number, (kind, more) in enumerate(drawn):
         highest[kind] = highest.get(kind, 0) + more
         limit = {"hours": highest[kind]} if kind == "hours" else {"gb": highest[kind], "direction": kind}
-        does = {"suspend": True} if draw(st.booleans()) else {"reduce": f"{number + 1}M"}
+        suspends = bool(levels and "suspend" in levels[-1]) or draw(st.booleans())
+        does: dict[str, object] = {"suspend": True} if suspends else {"reduce": f"{number + 1}M"}
         levels.append({**limit, **does})
     return {"levels": levels}
 
