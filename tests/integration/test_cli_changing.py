@@ -12,7 +12,7 @@ from aaa.commands import door, jobs
 from aaa.commands.jobs import run_batch
 from aaa.domain.instant import iso
 from aaa.store.database import Database
-from ledgate import changing
+from ledgate.cli import changing
 from tests.integration.command import Ledgate
 from tests.integration.ledger import content, example, subscriber
 

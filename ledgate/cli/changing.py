@@ -18,9 +18,7 @@ from aaa.domain.instant import iso
 from aaa.store.database import Database
 from aaa.store.queries import find_service
 from ledgate import load
-from ledgate.load.apply import Progress
-from ledgate.load.fields import parse_instant
-from ledgate.terminal import (
+from ledgate.cli.terminal import (
     actor,
     as_json,
     database,
@@ -31,6 +29,8 @@ from ledgate.terminal import (
     show,
     table,
 )
+from ledgate.load.apply import Progress
+from ledgate.load.fields import parse_instant
 
 _FURTHEST: Final = 5 * clock.DAY
 _WATCH: Final = 0.5

@@ -3,7 +3,7 @@
 import click
 
 from aaa.store.leases import pool_use
-from ledgate.terminal import as_json, database, faults_in_one_line, settings, show, table
+from ledgate.cli.terminal import as_json, database, faults_in_one_line, settings, show, table
 
 
 @click.command("pools")

@@ -11,8 +11,8 @@ from aaa.domain.instant import iso
 from aaa.domain.suspension import REASONS, BadSuspension, Repeat, Suspension
 from aaa.store.queries import find_service, suspension_rows
 from aaa.store.settings import read_settings
+from ledgate.cli.terminal import actor, as_json, database, faults_in_one_line, refuse, settings, show, table
 from ledgate.load.fields import parse_instant
-from ledgate.terminal import actor, as_json, database, faults_in_one_line, refuse, settings, show, table
 
 _INTERVALS = [one.value for one in Repeat if one is not Repeat.NONE]
 

@@ -6,8 +6,8 @@ from aaa import clock
 from aaa.commands import leniency
 from aaa.domain.instant import iso
 from aaa.store.queries import find_service
+from ledgate.cli.terminal import actor, as_json, database, faults_in_one_line, refuse, settings, show
 from ledgate.load.fields import parse_instant
-from ledgate.terminal import actor, as_json, database, faults_in_one_line, refuse, settings, show
 
 
 @click.command("exempt")

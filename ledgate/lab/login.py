@@ -1,4 +1,4 @@
-"""`ledgate radtest`: one Access-Request as a PPPoE router would send it, and the reply taken apart (shell)."""
+"""One Access-Request as a PPPoE router would send it, and the reply taken apart (shell)."""
 
 import socket
 from collections.abc import Sequence

@@ -17,9 +17,9 @@ from aaa.domain.instant import iso
 from aaa.store.queries import ServiceRef, find_service
 from aaa.store.settings import read_settings
 from aaa.store.timelines import read_history, read_replacement, read_timeline
+from ledgate.cli.terminal import as_json, database, faults_in_one_line, refuse, settings, show
+from ledgate.cli.used import used_so_far
 from ledgate.load.fields import parse_instant
-from ledgate.terminal import as_json, database, faults_in_one_line, refuse, settings, show
-from ledgate.used import used_so_far
 
 BEYOND = "this is further ahead than its timeline reaches: it is what today's facts lead to"
 PENDING = "a mass change has not reached this subscriber yet: this is the verdict in force"
