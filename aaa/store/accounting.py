@@ -185,8 +185,11 @@ class Accounting:
         changed = roll.changed()
         update_sessions(tx, changed)
         interims |= insert_sessions(tx, roll.made, owners.grants)
-        _add_usage(tx, roll.usage, self._zones.of(tx, zones, [one.service_id for one in roll.usage]))
-        notice_crossings(tx, [one.service_id for one in roll.usage], now)
+        used = [one.service_id for one in roll.usage]
+        timezones, watched = self._zones.of(tx, zones, used)
+        _add_usage(tx, roll.usage, timezones)
+        if watched:
+            notice_crossings(tx, used, now)
         _note_callers(tx, changed, roll.made, owners.grants, now)
         _request_enforcement(tx, changed, roll.made, owners.grants, now)
         return interims

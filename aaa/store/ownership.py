@@ -8,13 +8,13 @@ once, the second sees the first.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, exists, select
 
 from aaa.domain import mac
 from aaa.domain.session import Peer, Record, device_of
 from aaa.store import prepared
 from aaa.store.record import Entry, UnknownFormat, entry
-from aaa.store.tables import access, service, session, visp
+from aaa.store.tables import access, service, session, threshold, visp
 
 
 class Grant(NamedTuple):
@@ -68,7 +68,7 @@ _NAMED: Final = prepared.Prepared(_named)
 _GRANTS: Final = prepared.Prepared(_grants)
 _PEERS: Final = prepared.Prepared(_peers)
 _VISPS: Final = prepared.Prepared(_visps)
-_ZONES: Final = prepared.Prepared(lambda _: select(visp.c.id, visp.c.timezone))
+_ZONES: Final = prepared.Prepared(lambda _: select(visp.c.id, visp.c.timezone, exists(select(threshold.c.service_id))))
 
 _MOST: Final = 500_000
 
@@ -80,7 +80,7 @@ class Zones:
         self._visps: dict[int, int] = {}
 
     def ask(self, tx: prepared.Transaction) -> prepared.Answer:
-        """Ask for the VISPs' timezones, for `of`."""
+        """Ask for the VISPs' timezones, and for whether anybody's use is watched, for `of`."""
         return tx.run(_ZONES, {})
 
     def know(self, visps: Iterable[tuple[int, int]]) -> None:
@@ -89,14 +89,17 @@ class Zones:
             self._visps.clear()
         self._visps.update(visps)
 
-    def of(self, tx: prepared.Transaction, asked: prepared.Answer, services: Iterable[int]) -> dict[int, str]:
-        """The timezones of these services, by id."""
+    def of(
+        self, tx: prepared.Transaction, asked: prepared.Answer, services: Iterable[int]
+    ) -> tuple[dict[int, str], bool]:
+        """The timezones of these services, by id, and whether there is any threshold at all (aaa.store.thresholds)."""
         wanted = set(services)
         unknown = [one for one in wanted if one not in self._visps]
         if unknown:
             self.know(tx.run(_VISPS, {"services": prepared.many(tx, unknown)}).fetchall())
-        zones = dict(asked.fetchall())
-        return {one: zones[self._visps[one]] for one in wanted}
+        rows = asked.fetchall()
+        zones = {visp_id: timezone for visp_id, timezone, _ in rows}
+        return {one: zones[self._visps[one]] for one in wanted}, any(watched for _, _, watched in rows)
 
 
 def find_owners(tx: prepared.Transaction, records: Iterable[Record], by_name: set[bytes], zones: Zones) -> Owners:
