@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 
 from aaa.commands.impacts import Impacts
-from aaa.commands.recompile import CHUNK, Fresh, Policies, apart, compile_services
+from aaa.commands.recompile import CHUNK, Fresh, Policies, compile_services
 from aaa.debit.impact import Affected, Effect, Tally, limit
 from aaa.domain.service import Level
 from aaa.domain.settings import DEFAULTS, Settings
@@ -189,7 +189,7 @@ def look(conn: Connection, ids: Sequence[int], now: int, onlooker: Onlooker) -> 
     """Show these services to an onlooker as the open transaction would compile them, without locks; store nothing."""
     policies = Policies(conn)
     for at in range(0, len(ids), CHUNK):
-        onlooker(conn, apart(conn, compile_services(conn, ids[at : at + CHUNK], policies, now), now)[0])
+        onlooker(conn, compile_services(conn, ids[at : at + CHUNK], policies, now))
 
 
 def foresee(db: Database, ahead: Ahead, now: int, progress: Progress = lambda done, total: None) -> tuple[Tally, int]:
@@ -211,8 +211,7 @@ def foresee(db: Database, ahead: Ahead, now: int, progress: Progress = lambda do
                 found = facts.services_in(level, scope_id, after=last, limit=CHUNK)
                 ids = list(conn.execute(found.where(service.c.id <= ahead.last)).scalars())
                 wanted = [one for one in ids if one not in seen]
-                fresh = compile_services(conn, wanted, ahead.policies, now, catalogue=ahead.catalogue)
-                onlooker(conn, apart(conn, fresh, now)[0])
+                onlooker(conn, compile_services(conn, wanted, ahead.policies, now, catalogue=ahead.catalogue))
             seen.update(wanted)
             done, reached = done + len(ids), reached + len(wanted)
             progress(done, total)

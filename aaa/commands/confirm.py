@@ -19,7 +19,7 @@ def confirm(db: Database, account_id: int, confirmed: int | None, *, actor: str,
         if not waiting:
             return 0
         onlooker = Onlooker(now)
-        onlooker(door.conn, compile_services(door.conn, waiting, Policies(door.conn), now))
+        onlooker(door.conn, compile_services(door.conn, waiting, Policies(door.conn), now, confirmed=True))
         cut = onlooker.tally.cut
         if cut != confirmed:
             settings = read_settings(door.conn)

@@ -11,11 +11,11 @@ from sqlalchemy import Connection, select
 
 from aaa.clock import DAY, SECOND
 from aaa.commands import held
-from aaa.commands.impacts import Impacts
 from aaa.debit.compile import HORIZON, Compiled, compile
 from aaa.debit.controls.definitions import definitions
-from aaa.debit.impact import Effect, is_for_money
+from aaa.debit.impact import HOUR
 from aaa.debit.policy import NO_LEASES, Policy, resolve_policy
+from aaa.debit.rules import money
 from aaa.debit.rules.case import Case
 from aaa.domain.billing_period import period_of
 from aaa.domain.local_day import local_day
@@ -41,8 +41,8 @@ class Cause(NamedTuple):
 
 class Fresh(NamedTuple):
     """A service compiled: what is stored of it, the timeline of its facts, the record of it and the profiles that the
-    record names. `same`: the stored record says so already. `thresholds` are what accounting must notice. `held`: its
-    cut waits for a confirmation.
+    record names. `same`: the stored record says so already. `thresholds` are what accounting must notice. `released`:
+    its cut need wait no longer.
     """
 
     stored: facts.ServiceFacts
@@ -51,7 +51,7 @@ class Fresh(NamedTuple):
     profiles: Mapping[int, Profile]
     same: bool
     thresholds: tuple[Threshold, ...]
-    held: bool
+    released: bool
 
 
 Onlooker = Callable[[Connection, Sequence[Fresh]], None]
@@ -73,10 +73,8 @@ def recompile(
     leases = Leases(conn)
     changed = 0
     for at in range(0, len(service_ids), CHUNK):
-        compiled = compile_services(conn, service_ids[at : at + CHUNK], policies, now, leases=leases)
-        fresh, waiting = apart(conn, compiled, now)
-        held.put_off(conn, {one.stored.service.id: one.stored.stored_record for one in waiting}, now)
-        held.release(conn, [one.stored.service.id for one in fresh if one.held])
+        fresh = compile_services(conn, service_ids[at : at + CHUNK], policies, now, leases=leases)
+        held.release(conn, [one.stored.service.id for one in fresh if one.released])
         due = [one for one in fresh if not one.same or _at_horizon(one.stored, now)]
         if onlooker is not None:
             onlooker(conn, due)
@@ -122,10 +120,12 @@ def compile_services(
     *,
     leases: Leases | None = None,
     catalogue: facts.Catalogue | None = None,
+    confirmed: bool = False,
 ) -> list[Fresh]:
     """Compile these services as their facts are now, under `policies`, and store no timeline; those that are gone are
     left out. `leases` gives them the addresses that they want, None leaves them those that they have. `catalogue` has
-    VISPs and plans other than those of the database.
+    VISPs and plans other than those of the database. Where a cut waits for a confirmation money does not count, unless
+    they are `confirmed`; all other rules do (R8.4).
     """
     found = facts.read_services(conn, ids, catalogue)
     own = facts.read_user_params(conn, {one.service.id: one.service.username for one in found})
@@ -133,34 +133,28 @@ def compile_services(
     limited = [one.service for one in found if resolved[one.service.id].fup is not None]
     usage = facts.read_usage(conn, {one.id: _period_since(one, now) for one in limited})
     leased = (leases or Leases(conn)).read([one.service.id for one in found])
+    waiting = set() if confirmed else held.held_among(conn, ids)
+    spared = {
+        one.service.id
+        for one in found
+        if one.service.id in waiting
+        and money.blocks(Case(resolved[one.service.id], one.service, one.standing, (), now, now + HOUR))
+    }
 
     def one_of(one: facts.ServiceFacts, addresses: Mapping[str, str]) -> Compiled:
         number = one.service.id
-        return compile(resolved[number], one.service, one.standing, now, usage.get(number, ()), addresses)
+        standing = money.spared(one.standing) if number in spared else one.standing
+        return compile(resolved[number], one.service, standing, now, usage.get(number, ()), addresses)
 
     compiled = {one.service.id: one_of(one, leased.get(one.service.id, NO_LEASES)) for one in found}
     if leases is not None:
         given = leases.settle({number: its.ip_pools for number, its in compiled.items()}, now)
         compiled |= {one.service.id: one_of(one, given[one.service.id]) for one in found if one.service.id in given}
-    waiting = held.held_among(conn, ids)
-    return [_fresh(one, compiled[one.service.id], now, one.service.id in waiting) for one in found]
+    released = waiting - spared
+    return [_fresh(one, compiled[one.service.id], now, one.service.id in released) for one in found]
 
 
-def apart(conn: Connection, fresh: Sequence[Fresh], now: int) -> tuple[Sequence[Fresh], Sequence[Fresh]]:
-    """Those that may be stored, and those whose cut goes on waiting: one for money; a suspension by hand acts."""
-    candidates = [one for one in fresh if one.held]
-    if not candidates:
-        return fresh, ()
-    impacts = Impacts(now).of(conn, [(one.stored.stored_record, one.timeline) for one in candidates])
-    waiting = {
-        one.stored.service.id: one
-        for one, impact in zip(candidates, impacts, strict=True)
-        if impact is not None and impact.effect is Effect.CUT and is_for_money(one.timeline.at(impact.at).reason)
-    }
-    return [one for one in fresh if one.stored.service.id not in waiting], list(waiting.values())
-
-
-def _fresh(one: facts.ServiceFacts, compiled: Compiled, now: int, waits: bool) -> Fresh:
+def _fresh(one: facts.ServiceFacts, compiled: Compiled, now: int, released: bool) -> Fresh:
     packed, named = record.pack(
         one.service.id,
         one.stored_version + 1,
@@ -174,7 +168,7 @@ def _fresh(one: facts.ServiceFacts, compiled: Compiled, now: int, waits: bool) -
         learns_caller=compiled.learns_caller,
     )
     same = one.stored_record is not None and record.agrees(one.stored_record, packed, now)
-    return Fresh(one, compiled.timeline, packed, named, same, compiled.thresholds, waits)
+    return Fresh(one, compiled.timeline, packed, named, same, compiled.thresholds, released)
 
 
 def case_of(conn: Connection, service_id: int, at: int) -> Case:

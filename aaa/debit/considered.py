@@ -24,6 +24,7 @@ class State(StrEnum):
 
     DECIDES = "decides"
     WEAKER = "weaker"  # it holds, but a stronger one does too
+    HELD = "held"  # it would hold, but its cut waits for a confirmation (R8.4)
     LATER = "later"  # it will hold, should the facts stay as they are
     SILENT = "silent"
 
@@ -49,19 +50,28 @@ class _Rule(NamedTuple):
     windows: Callable[[Case], list[Window]]
     scope: Callable[[Case], str]
     silence: Callable[[Case], str]
+    money: bool = False
 
 
-def considered(case: Case, names: Names = NO_NAMES) -> list[Considered]:
-    """All rules at `case.now`, in the order in which they are asked; `names` as for `why`."""
+def considered(case: Case, names: Names = NO_NAMES, *, held: bool = False) -> list[Considered]:
+    """All rules at `case.now`, in the order in which they are asked; `names` as for `why`. `held`: what money would cut
+    off waits for a confirmation.
+    """
     ahead = replace(case, horizon=case.now + 400 * DAY)
     found = [(rule, rule.windows(ahead)) for rule in _RULES]
-    held = [(window, rule) for rule, windows in found for window in windows if window.start <= case.now < window.end]
-    decides = min(held, key=lambda pair: strength(pair[0]))[1] if held else None
-    return [_considered(rule, windows, case, decides, names) for rule, windows in found]
+    acting = [(rule, windows) for rule, windows in found if not (held and rule.money)]
+    now = [(window, rule) for rule, windows in acting for window in windows if window.start <= case.now < window.end]
+    decides = min(now, key=lambda pair: strength(pair[0]))[1] if now else None
+    return [_considered(rule, windows, case, decides, names, waits=held and rule.money) for rule, windows in found]
 
 
-def _considered(rule: _Rule, windows: list[Window], case: Case, decides: _Rule | None, names: Names) -> Considered:
+def _considered(
+    rule: _Rule, windows: list[Window], case: Case, decides: _Rule | None, names: Names, *, waits: bool
+) -> Considered:
     holding = next((one for one in windows if one.start <= case.now < one.end), None)
+    if holding is not None and waits:
+        told = f"{why(holding.reason, names)}, but this waits for a confirmation"
+        return Considered(rule.name, holding.reason.scope, State.HELD, told)
     if holding is not None and rule is decides:
         return Considered(rule.name, holding.reason.scope, State.DECIDES, f"{why(holding.reason, names)}: this decides")
     if holding is not None and decides is not None:
@@ -153,8 +163,8 @@ def _amount(case: Case, amount: int) -> str:
 
 _RULES: Final = (
     _Rule("suspension", suspension.manual, _of_user, _no_suspension),
-    _Rule("SuspendPolicy", suspension.automatic, lambda case: case.policy.suspend_scope, _no_automatic),
-    _Rule("DebitControl", debit.windows, lambda case: case.policy.debit_scope, _no_debit),
+    _Rule("SuspendPolicy", suspension.automatic, lambda case: case.policy.suspend_scope, _no_automatic, money=True),
+    _Rule("DebitControl", debit.windows, lambda case: case.policy.debit_scope, _no_debit, money=True),
     _Rule("active_to", expire.windows, _of_user, _no_end),
     _Rule("FupPolicy", fup.windows, lambda case: case.policy.fup_scope, _no_fup),
     _Rule("login-time", login_time.windows, lambda case: case.policy.login_time_scope, _no_login_time),

@@ -96,12 +96,19 @@ def sentence(explanation: Explanation, names: Names = NO_NAMES) -> str:
         parts[0] += f"{', a reminder is due' if reminds else ''} because {why(explanation.reason, names)}"
     parts.append(f"since {iso(explanation.since)}")
     parts.append("no end in sight" if explanation.until is None else f"until {iso(explanation.until)}")
-    if explanation.changes:
-        change = explanation.changes[0]
-        cause = f" ({change.cause.value})" if change.cause else ""
-        moment = "" if change.start == explanation.until else f" from {iso(change.start)}"
-        parts.append(f"then {change.verdict.word}{cause}{moment}")
+    first = next(iter(explanation.changes), None)
+    ends = next((one for one in explanation.changes if one.start == explanation.until), None)
+    if ends is not None:
+        parts.append(f"then {_told(ends)}")
+        if first is not ends and first is not None:
+            parts.append(f"meanwhile {_told(first)} from {iso(first.start)}")
+    elif first is not None:
+        parts.append(f"then {_told(first)} from {iso(first.start)}")
     return ", ".join(parts)
+
+
+def _told(change: Change) -> str:
+    return f"{change.verdict.word}{f' ({change.cause.value})' if change.cause else ''}"
 
 
 class _Step(NamedTuple):

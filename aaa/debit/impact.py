@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from aaa.debit.reply import RATE_LIMIT
 from aaa.domain.settings import Settings
-from aaa.domain.timeline import Cause, Profile, Reason, Segment, Timeline, Verdict
+from aaa.domain.timeline import Profile, Segment, Timeline, Verdict
 
 HOUR: Final = 3_600_000_000
 FORESEEN: Final = 24 * HOUR
@@ -71,15 +71,6 @@ def _allowed(segment: Segment) -> bool:
 
 def _cause(segment: Segment) -> str:
     return segment.reason.cause.value if segment.reason is not None else "rate"
-
-
-def is_for_money(reason: Reason | None) -> bool:
-    """Whether it is what is owed that blocks: a debit control, or an automatic suspension, whose figures name its
-    policy.
-    """
-    if reason is None:
-        return False
-    return reason.cause is Cause.DEBIT or (reason.cause is Cause.SUSPENDED and "policy" in dict(reason.figures))
 
 
 def is_slower(profile: Profile, than: Profile) -> bool:

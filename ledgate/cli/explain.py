@@ -1,5 +1,6 @@
 """`ledgate explain`: why a subscriber has the access he has, had or will have (R8.3)."""
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from aaa.commands.recompile import case_of
 from aaa.debit.ahead import explain_ahead
 from aaa.debit.considered import considered
 from aaa.debit.explain import Explanation, NothingKnown, explain, sentence
+from aaa.debit.rules.money import spared
 from aaa.debit.wording import Names
 from aaa.domain.instant import iso
 from aaa.store.queries import ServiceRef, find_service
@@ -22,6 +24,7 @@ from ledgate.cli.used import used_so_far
 from ledgate.load.fields import parse_instant
 
 BEYOND = "this is further ahead than its timeline reaches: it is what today's facts lead to"
+PAST = "no engine has renewed its timeline: logins get the last verdict of it"
 PENDING = "a mass change has not reached this subscriber yet: this is the verdict in force"
 
 Told = tuple[Explanation, dict[str, Any], list[str]]
@@ -68,22 +71,28 @@ def _explain(
         lines.append(f"replaced at {iso(replaced.at)} by {replaced.kind} of {replaced.subject} ({replaced.actor})")
         return told, more, lines
     case = case_of(conn, ref.service_id, at)
-    if at < timeline.horizon:
-        told = explain(ref.username, timeline, at, read_history(conn, ref.service_id))
+    held = bool(held_among(conn, [ref.service_id]))
+    history = read_history(conn, ref.service_id)
+    if at < timeline.horizon or at_present:
+        told = explain(ref.username, timeline, at, history)
     else:
-        told = explain_ahead(case, timeline, at)
+        counted = replace(case, standing=spared(case.standing)) if held else case
+        told = explain_ahead(counted, timeline, at, history)
         more["beyond_horizon"] = True
         lines.append(BEYOND)
+    if at >= timeline.horizon and at_present:
+        more["past_horizon"] = True
+        lines.append(f"{PAST}, it ended at {iso(timeline.horizon)}")
     if pending(conn, ref.service_id):
         more["pending"] = True
         lines.append(PENDING)
-    if held_among(conn, [ref.service_id]):
+    if held:
         more["held"] = True
         lines.append(f"a cut waits for a confirmation (ledgate confirm {ref.username}): this is the verdict in force")
     if at_present and (use := used_so_far(case)) is not None:
         more["used"] = use.to_json()
         lines.append(use.line())
-    rules = considered(case, names)
+    rules = considered(case, names, held=held)
     more["considered"] = [rule.to_json() for rule in rules]
     lines.extend(f"  {rule.line()}" for rule in rules)
     return told, more, lines

@@ -8,12 +8,15 @@ from hypothesis import given
 from aaa.debit.ahead import explain_ahead
 from aaa.debit.compile import HORIZON, compile
 from aaa.debit.considered import State, considered
+from aaa.debit.controls.fup_policy import fup_policy
+from aaa.debit.explain import explain, sentence
 from aaa.debit.policy import Policy
 from aaa.debit.rules.case import Case
 from aaa.domain.service import Service
 from aaa.domain.standing import Standing
 from aaa.domain.suspension import Suspension
-from tests.unit.debit.cases import DAY, SERVICE, Facts, control, facts, instants, owing, policy
+from aaa.domain.usage import DayUsage
+from tests.unit.debit.cases import DAY, SERVICE, Facts, check_attribute, control, facts, instants, owing, policy
 
 NAMES = ["suspension", "SuspendPolicy", "DebitControl", "active_to", "FupPolicy", "login-time", "OverduePolicy"]
 
@@ -84,3 +87,28 @@ def test_r8_3_beyond_the_horizon_is_what_a_compile_then_would_say(found: Facts, 
     then = compile(found.policy, found.service, found.standing, at).timeline.at(at)
     assert (told.verdict, told.reason, told.profile) == (then.verdict, then.reason, then.profile)
     assert told.since <= at
+
+
+def test_r8_4_what_waits_for_a_confirmation_does_not_decide() -> None:
+    owes = case(policy(control(max_debt=5)), replace(SERVICE, active_to=-DAY), owing(9))
+    told = {rule.rule: rule for rule in considered(owes, held=True)}
+    assert (told["DebitControl"].state, told["active_to"].state) == (State.HELD, State.DECIDES)
+    assert told["DebitControl"].why.endswith("but this waits for a confirmation")
+
+
+def test_r8_3_beyond_the_horizon_since_reaches_back_into_the_history() -> None:
+    blocked = policy(control(max_debt=5))
+    older = compile(blocked, SERVICE, owing(10), 0).timeline
+    present = compile(blocked, SERVICE, owing(9), DAY).timeline
+    told = explain_ahead(case(blocked, SERVICE, owing(9)), present, 300 * DAY, [(older, DAY)])
+    assert told.since == 0
+
+
+def test_r8_3_what_comes_before_the_end_of_a_verdict_does_not_hide_it() -> None:
+    fair = fup_policy("fair", {"levels": [{"gb": 1, "reduce": "1M/1M"}]}, check_attribute)
+    found = replace(policy(), fup=fair, fup_scope="server")
+    ends = replace(SERVICE, active_to=34 * DAY, timezone="UTC")
+    told = explain("ali", compile(found, ends, owing(0), 0, (DayUsage(0, 0, 2 * 10**9, 0),)).timeline, 0)
+    assert sentence(told).endswith(
+        "until 1970-02-04T00:00:00Z, then deny (expire), meanwhile allow from 1970-02-01T00:00:00Z"
+    )

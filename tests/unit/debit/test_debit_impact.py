@@ -15,7 +15,6 @@ from aaa.debit.impact import (
     Impact,
     Tally,
     classify,
-    is_for_money,
     is_slower,
     limit,
     rates,
@@ -140,21 +139,6 @@ def test_slower_is_slower_in_any_direction(new: str | None, old: str | None, slo
         return () if text is None else (("Framed-Pool", "p"), ("Mikrotik-Rate-Limit", text))
 
     assert is_slower(of(new), of(old)) is slower
-
-
-@pytest.mark.parametrize(
-    "reason, money",
-    [
-        (None, False),
-        (Reason(Cause.DEBIT, (), "server"), True),
-        (Reason(Cause.SUSPENDED, (("reason", "non_payer"), ("policy", "strict")), "server"), True),
-        (Reason(Cause.SUSPENDED, (("reason", "non_payer"), ("from_at", None)), "user:ali"), False),
-        (Reason(Cause.EXPIRE, (), "user:ali"), False),
-        (Reason(Cause.TRAFFIC, (("policy", "fair"),), "server"), False),
-    ],
-)
-def test_r8_4_only_what_is_owed_is_money(reason: Reason | None, money: bool) -> None:
-    assert is_for_money(reason) is money
 
 
 # --- properties ------------------------------------------------------------------------------------------------------
