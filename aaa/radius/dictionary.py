@@ -17,6 +17,8 @@ from aaa.radius.attributes import Attribute, InvalidAttribute
 from aaa.radius.packet import VENDOR_SPECIFIC, split_vendor
 
 # What the protocol itself computes; a plan or a param must not set it.
+MOST_OCTETS: Final = 2_048
+"""What all values of one attribute may come to, so that there is room for the others."""
 _OWN: Final = frozenset(
     (
         "User-Password",
@@ -86,11 +88,16 @@ class Dictionary:
         return found
 
     def check(self, name: str, value: object) -> None:
-        """Raise InvalidAttribute unless a plan, param or finish rule may send `name` with `value` (one or a list)."""
+        """Raise InvalidAttribute unless a plan, param or finish rule may send `name` with `value` (one or a list).
+
+        A reply of more than 4096 octets could not be sent at all (RFC 2865 section 3).
+        """
         attribute, _ = self._parse_name(name)
         if attribute.encrypted or name in _OWN:
             raise InvalidAttribute(f"{name}: is computed for each packet and cannot be set")
-        self.encode(name, value)
+        size = len(self.encode(name, value))
+        if size > MOST_OCTETS:
+            raise InvalidAttribute(f"{name}: comes to {size} octets, a reply has room for {MOST_OCTETS} of it")
 
     def encode(self, name: str, value: object) -> bytes:
         """`name` as complete attribute octets, one attribute per element of a list. Raises InvalidAttribute."""

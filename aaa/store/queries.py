@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from aaa.store.replica import NasRow
 from aaa.store.tables import nas, service, session, suspension, visp
@@ -32,7 +32,8 @@ def find_service(conn: Connection, name: str) -> ServiceRef:
     user, _, realm = name.rpartition("@")
     wanted = service.c.username == name
     if user:
-        wanted = or_(wanted, (service.c.username == user) & or_(visp.c.realm == realm, visp.c.name == realm))
+        there = or_(func.lower(visp.c.realm) == realm.lower(), visp.c.name == realm)
+        wanted = or_(wanted, (service.c.username == user) & there)
     rows: Sequence[Any] = conn.execute(
         select(
             service.c.id,

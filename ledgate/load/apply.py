@@ -138,12 +138,11 @@ class _Loading:
             if reader.has(key) or known is None:
                 values[key] = reader.need(key, read)
         if reader.has("realm"):
-            values["realm"] = reader.take("realm", fields.text(253))
-            taken = self._conn.execute(
-                select(visp.c.name).where(visp.c.realm == values["realm"], visp.c.name != name)
-            ).scalar()
-            if taken is not None:
-                raise BadLoad(reader.at("realm"), f"{values['realm']!r} is the realm of {taken} already")
+            values["realm"] = realm = reader.take("realm", fields.text(253))
+            others = select(visp.c.name, visp.c.realm).where(visp.c.realm.is_not(None), visp.c.name != name)
+            for other in self._conn.execute(others):
+                if realm is not None and other.realm.lower() == realm.lower():  # as logins take it
+                    raise BadLoad(reader.at("realm"), f"{realm!r} is the realm of {other.name} already")
         if known is not None and values.get("currency", known.currency) != known.currency:
             if self._conn.execute(select(account.c.id).where(account.c.visp_id == known.id).limit(1)).first():
                 raise BadLoad(reader.at("currency"), f"{name} has accounts in {known.currency}: it cannot change")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from aaa.commands import catalogue
 from aaa.domain.service import Level
@@ -49,11 +49,11 @@ def _ids(conn: Connection, level: Level, name: str) -> list[int]:
     column = table.c.name if level is Level.PLAN else table.c.username
     joined = select(table.c.id).join(visp, table.c.visp_id == visp.c.id)
     bare, _, realm = name.rpartition("@")
-    whole = list(conn.execute(joined.where(column == name)).scalars())
-    if whole or not bare:
-        return whole
-    there = (visp.c.name == realm) | (visp.c.realm == realm)
-    return list(conn.execute(joined.where(column == bare, there)).scalars())
+    wanted = column == name
+    if bare:
+        there = (visp.c.name == realm) | (func.lower(visp.c.realm) == realm.lower())
+        wanted |= (column == bare) & there
+    return list(conn.execute(joined.where(wanted)).scalars())
 
 
 def visps_under(conn: Connection, level: Level, scope_id: int) -> Sequence[Any]:

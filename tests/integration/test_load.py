@@ -120,6 +120,7 @@ def test_absent_keys_stay_and_null_clears(database: Database) -> None:
     assert rows(database, price) == [] and rows(database, plan)[0].reply == {}
     put(database, {"visps": [{"name": "tehran", "realm": None}]})
     assert rows(database, visp)[0].realm is None
+    put(database, {"visps": [EURO | {"realm": None}]})  # several may have none
     put(database, {"controls": [{"name": "Home-Users", "max_debt": None}]})
     [changed] = rows(database, control, control.c.name == "Home-Users")
     assert (changed.value["max_debt"], changed.value["max_delay"]) == (None, 2592000)
@@ -288,6 +289,7 @@ IN_IRR = {"name": "Home-Users", "currency": "IRR"}
         ({"visps": [{"name": "x", "currency": "IRR", "timezone": "Asia/Teheran"}]}, "visps[0].timezone"),
         ({"visps": [{"name": "x", "currency": "IRR"}]}, "visps[0].timezone"),
         ({"visps": [{**EURO, "realm": "tehran.example"}]}, "visps[0].realm"),
+        ({"visps": [{**EURO, "realm": "Tehran.Example"}]}, "visps[0].realm"),
         ({"visps": [{"name": "tehran", "currency": "EUR"}]}, "visps[0].currency"),
         ({"visps": [{"name": "tehran", "timezone": None}]}, "visps[0].timezone"),
         ({"centers": [{"name": ""}]}, "centers[0].name"),

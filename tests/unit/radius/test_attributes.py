@@ -96,6 +96,7 @@ def test_values_become_octets(name: str, value: object, octets: str) -> None:
         ("MS-MPPE-Send-Key", "0x41", "MS-MPPE-Send-Key: is computed for each packet and cannot be set"),
         ("Message-Authenticator", "0x41", "is computed for each packet and cannot be set"),
         ("Tunnel-Password:1", "0x41", "is computed for each packet and cannot be set"),
+        ("Reply-Message", ["x" * 253] * 8 + ["x" * 7], "comes to 2049 octets, a reply has room for 2048 of it"),
     ],
 )
 def test_bad_values_are_refused_by_name(name: str, value: object, message: str) -> None:
