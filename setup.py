@@ -31,6 +31,7 @@ HOT_MODULES = [
     "aaa/radius/integrity.py",
     "aaa/radius/login_line.py",
     "aaa/radius/origin.py",
+    "aaa/radius/own_clock.py",
     "aaa/radius/packet.py",
     "aaa/radius/reply_cache.py",
     "aaa/store/accounting.py",

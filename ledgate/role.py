@@ -80,6 +80,7 @@ def serve(settings: Settings, role: str, index: int, stop: threading.Event, read
             database_url=settings.database_url,
             state_dir=settings.state_dir,
             key_file=settings.key_file,
+            machine=settings.machine,
             stop=stop,
             ready=ready,
         )

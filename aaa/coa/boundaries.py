@@ -9,16 +9,19 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, literal, null, select
 
+from aaa.clock import SECOND
 from aaa.commands import caller_id, jobs
 from aaa.commands.door import change, lock_services
 from aaa.commands.recompile import renewal_at
 from aaa.store import dialect, record
 from aaa.store.database import Database
+from aaa.store.holds import held_since
 from aaa.store.leases import fillable
 from aaa.store.tables import access, enforcement, job, recompile_request, session
 
 BATCH: Final = 500
 ACTOR: Final = "engine"
+_LATER: Final = 3_600 * SECOND
 _NOTE_NEXT: Final = (
     access.update()
     .where(access.c.service_id == bindparam("crossed"))
@@ -43,7 +46,10 @@ def run(db: Database, now: int) -> bool:
 
 
 def cross(db: Database, now: int) -> bool:
-    """For services whose next segment has begun: have their live sessions planned again, and note the next one."""
+    """For services whose next segment has begun: have their live sessions planned again, and note the next one.
+
+    While cuts are held no timeline is renewed (R8.4): one that is due waits for its next step, or an hour.
+    """
     due = (
         select(access.c.service_id, access.c.record)
         .where(access.c.next_due <= now)
@@ -53,7 +59,8 @@ def cross(db: Database, now: int) -> bool:
     )
     with db.write() as conn:
         rows = conn.execute(due).all()
-        following = {row.service_id: _following(row.service_id, row.record, now) for row in rows}
+        held = bool(rows) and held_since(conn) != 0
+        following = {row.service_id: _following(row.service_id, row.record, now, held) for row in rows}
         crossed = sorted(service_id for service_id, due_at in following.items() if due_at is None or due_at > now)
         if not crossed:
             return False
@@ -64,8 +71,13 @@ def cross(db: Database, now: int) -> bool:
 
 
 def renew(db: Database, now: int) -> bool:
-    """Compile anew the services whose timelines near their horizon; their live sessions are planned again with that."""
+    """Compile anew the services whose timelines near their horizon; their live sessions are planned again with that.
+
+    Not while cuts are held: a timeline serves on past its horizon, and by a clock that ran ahead all would be due.
+    """
     with db.read() as conn:
+        if held_since(conn):
+            return False
         due = select(access.c.service_id, access.c.record).where(access.c.next_due <= now).limit(BATCH)
         rows = conn.execute(due).all()
     ids = [row.service_id for row in rows if row.record is not None and _renewal(row.service_id, row.record) <= now]
@@ -107,13 +119,17 @@ def _recompile(db: Database, service_ids: list[int], kind: str, now: int) -> boo
     return len(service_ids) == BATCH
 
 
-def _following(service_id: int, packed: bytes | None, now: int) -> int | None:
-    """When the service is due again after `now`; None: never, it is gone. At or before `now`: it must be renewed."""
+def _following(service_id: int, packed: bytes | None, now: int, held: bool) -> int | None:
+    """When the service is due again after `now`; None: never, it is gone. At or before `now`: it must be renewed, which
+    is put off while cuts are `held`.
+    """
     if packed is None:
         return None
     head = record.entry(packed)
     position = record.step_at(packed, head, now).position
     renewal = _renewal(service_id, packed)
+    if held and renewal <= now:
+        renewal = now + _LATER
     if position + 1 == head.segments or renewal <= now:
         return renewal
     return min(record.step(packed, head, position + 1).start, renewal)

@@ -2,7 +2,8 @@
 
 The main thread keeps requests in flight and must never wait long, so a second one compiles: boundaries, horizons, what
 accounting asked for, mass changes. A third only listens for the database's bell. Housekeeping runs by APScheduler. Any
-number of engines may run on one database: all work is claimed.
+number of engines may run on one database: all work is claimed. Who works asks a guard for the time: before anything is
+done by a clock that jumped, cuts are held.
 """
 
 import logging
@@ -19,7 +20,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from aaa import clock
-from aaa.coa import boundaries
+from aaa.coa import boundaries, held_ends
+from aaa.coa.clock_guard import ClockGuard
 from aaa.coa.dispatcher import Dispatcher
 from aaa.coa.wishes import Wishes
 from aaa.radius.counters import CounterReport, Counters
@@ -34,6 +36,7 @@ _log: Final = logging.getLogger(__name__)
 
 ROLE: Final = "engine"
 _STALE_EVERY: Final = 30
+_EXTEND_EVERY: Final = 60
 _FORGET_EVERY: Final = 3600
 _LISTEN: Final = 0.25
 """Seconds after which the tables are looked at without a bell; SQLite has none."""
@@ -46,12 +49,16 @@ def run(
     database_url: str,
     state_dir: str | os.PathLike[str],
     key_file: str | os.PathLike[str],
+    machine: str,
     stop: threading.Event,
     ready: Callable[[], None],
 ) -> None:
-    """Work until `stop` is set; `ready` is called once all is under way. Raises KeyFileError, BadDatabaseUrl."""
+    """Work until `stop` is set; `ready` is called once all is under way. `machine` is whose clock it is, for the
+    heartbeat. Raises KeyFileError, BadDatabaseUrl.
+    """
     keys = open_keys(key_file, True)
     database = open_database(database_url)
+    guard = ClockGuard(database, machine)
     counters = Counters()
     report = CounterReport(counters, state_dir, ROLE, 0)
     selector = selectors.DefaultSelector()
@@ -62,7 +69,7 @@ def run(
     selector.register(hears, selectors.EVENT_READ)
     threads = [
         threading.Thread(target=_listen, args=(database, rings, stop), name="bell"),
-        threading.Thread(target=_compile, args=(database, stop), name="compiler"),
+        threading.Thread(target=_compile, args=(database, guard, stop), name="compiler"),
     ]
     housekeeping = _housekeeping(database)
     try:
@@ -70,7 +77,7 @@ def run(
             thread.start()
         housekeeping.start()
         ready()
-        _serve(dispatcher, selector, hears, report, stop)
+        _serve(dispatcher, guard, selector, hears, report, stop)
     finally:
         stop.set()
         housekeeping.shutdown()
@@ -108,6 +115,7 @@ class _Outage:
 
 def _serve(
     dispatcher: Dispatcher,
+    guard: ClockGuard,
     selector: selectors.BaseSelector,
     hears: socket.socket,
     report: CounterReport,
@@ -116,6 +124,7 @@ def _serve(
     outage = _Outage("dispatch")
     while not stop.is_set():
         try:
+            guard.now()
             dispatcher.turn()
         except (DBAPIError, TimeoutError) as error:
             pause = outage.pause(error)
@@ -146,12 +155,12 @@ def _listen(database: Database, rings: socket.socket, stop: threading.Event) -> 
     waker.close()
 
 
-def _compile(database: Database, stop: threading.Event) -> None:
+def _compile(database: Database, guard: ClockGuard, stop: threading.Event) -> None:
     """Carry out what becomes due, batch by batch."""
     outage = _Outage("compile")
     while not stop.is_set():
         try:
-            now = clock.now()
+            now = guard.now()
             due = boundaries.next_due(database, now)
             more = due is not None and due <= now and boundaries.run(database, now)
         except (DBAPIError, TimeoutError) as error:
@@ -173,6 +182,7 @@ def _housekeeping(database: Database) -> BackgroundScheduler:
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
     stale = partial(close_stale, started_at=clock.now())
     scheduler.add_job(_tidy, "interval", seconds=_STALE_EVERY, args=(database, "stale", stale))
+    scheduler.add_job(_tidy, "interval", seconds=_EXTEND_EVERY, args=(database, "held-ends", held_ends.extend))
     scheduler.add_job(_tidy, "interval", seconds=_FORGET_EVERY, args=(database, "logins", forget_logins))
     return scheduler
 

@@ -23,6 +23,7 @@ from aaa.radius.integrity import Secret
 from aaa.store import record
 from aaa.store.database import Database
 from aaa.store.feed import all_replicas_have
+from aaa.store.holds import held_since
 from aaa.store.seal import SealBroken, Sealer
 from aaa.store.tables import access, attempt, enforcement, nas, profile, session
 
@@ -193,12 +194,13 @@ class Wishes:
 
     def _wishes(self, conn: Connection, rows: Sequence[Row[Any]], now: int) -> list[Wish]:
         told = applied.applied(conn, rows)
+        since = held_since(conn)
         steps: dict[int, record.Step | None] = {}
         limits: dict[int, int] = {}
         locks: dict[int, str] = {}
         for row in rows:
             head = record.entry(row.record) if row.record is not None else None
-            steps[row.session_id] = record.step_at(row.record, head, now) if head is not None else None
+            steps[row.session_id] = _step(row.record, head, now, since) if head is not None else None
             if head is not None and head.caller_lock:
                 locks[row.service_id] = head.caller_lock
             if head is not None and head.simultaneous_use:
@@ -321,6 +323,11 @@ def _found(now: int) -> Select[Any]:
         .join(nas, nas.c.id == session.c.nas_id)
         .outerjoin(access, access.c.service_id == enforcement.c.service_id)
     )
+
+
+def _step(packed: bytes, head: record.Entry, now: int, since: int) -> record.Step:
+    """What counts at `now`; cuts are held since `since`, 0: they are not."""
+    return record.step_held(packed, head, now, since) if since else record.step_at(packed, head, now)
 
 
 def _locked_out(calling_station_id: str, lock: str | None) -> bool:

@@ -19,6 +19,7 @@ from aaa.domain.settings import DEFAULTS, Settings
 from aaa.domain.timeline import Verdict
 from aaa.store import facts, record
 from aaa.store.database import Database
+from aaa.store.holds import held_since
 from aaa.store.settings import read_settings
 from aaa.store.tables import access, service
 
@@ -247,10 +248,13 @@ def count_allowed(db: Database, now: int) -> int:
     """
     allowed = 0
     with db.read() as conn:
+        since = held_since(conn)
         stored = select(access.c.record).where(access.c.record.is_not(None))
         for packed in conn.execute(stored, execution_options={"yield_per": _READ}).scalars():
             if packed is not None:
-                allowed += int(record.step_at(packed, record.entry(packed), now).verdict == Verdict.ALLOW)
+                head = record.entry(packed)
+                step = record.step_held(packed, head, now, since) if since else record.step_at(packed, head, now)
+                allowed += int(step.verdict == Verdict.ALLOW)
     return allowed
 
 

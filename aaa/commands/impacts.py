@@ -7,11 +7,12 @@ from sqlalchemy import Connection
 from aaa.debit.impact import Impact, classify
 from aaa.domain.timeline import Profile, Timeline
 from aaa.store import record
+from aaa.store.holds import trusted
 from aaa.store.timelines import read_profiles
 
 
 class Impacts:
-    """Judges as of `now`; the profiles met are kept."""
+    """Judges as of `now`, while cuts are held as of the last trusted instant; the profiles met are kept."""
 
     def __init__(self, now: int) -> None:
         self._now = now
@@ -24,7 +25,8 @@ class Impacts:
         missing = named - self._profiles.keys()
         if missing:
             self._profiles |= read_profiles(conn, missing)
+        at = trusted(conn, self._now)
         return [
-            None if packed is None else classify(record.timeline(packed, self._profiles), timeline, self._now)
+            None if packed is None else classify(record.timeline(packed, self._profiles), timeline, at)
             for packed, timeline in pairs
         ]

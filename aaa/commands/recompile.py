@@ -24,6 +24,7 @@ from aaa.domain.timeline import Profile, Timeline
 from aaa.domain.usage import Threshold
 from aaa.radius.dictionary import load
 from aaa.store import dialect, facts, record
+from aaa.store.holds import held_since
 from aaa.store.leases import Leases
 from aaa.store.settings import read_settings
 from aaa.store.tables import access, enforcement, profile, session, timeline_history
@@ -85,9 +86,12 @@ def recompile(
 
 
 class Policies:
-    """Resolved policies, one for each set of params met; good for one transaction."""
+    """Resolved policies, one for each set of params met; good for one transaction. So is `held_since`, since when cuts
+    are held (0: they are not): services are compiled as of that instant then, the last that a clock vouches for (R8.4).
+    """
 
     def __init__(self, conn: Connection) -> None:
+        self.held_since = held_since(conn)
         self._facts = facts.read_policy(conn)
         self._definitions = definitions(self._facts.controls, load().check)
         self._settings = read_settings(conn)
@@ -127,6 +131,7 @@ def compile_services(
     VISPs and plans other than those of the database. Where a cut waits for a confirmation money does not count, unless
     they are `confirmed`; all other rules do (R8.4).
     """
+    now = policies.held_since or now
     found = facts.read_services(conn, ids, catalogue)
     own = facts.read_user_params(conn, {one.service.id: one.service.username for one in found})
     resolved = {one.service.id: policies.of(one, own.get(one.service.id, ())) for one in found}

@@ -3,6 +3,7 @@
 A suspension is never deleted: who lifted it and when is kept in its row, and every change is an event.
 """
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -10,13 +11,20 @@ from aaa.commands.door import Change, change
 from aaa.domain.suspension import Repeat, Suspension
 from aaa.store import dialect, facts
 from aaa.store.database import Database
+from aaa.store.holds import trusted
 from aaa.store.tables import suspension
 
 
 def suspend(db: Database, service_id: int, account_id: int, wanted: Suspension, *, actor: str, now: int) -> None:
-    """Suspend a service of this account; other suspensions of it stay."""
+    """Suspend a service of this account; other suspensions of it stay.
+
+    One from `now` on acts at once even while cuts are held: it begins at the last instant that can be trusted.
+    """
     with change(db, actor=actor, now=now) as door:
         door.lock_account(account_id)
+        start = trusted(door.conn, now)
+        if wanted.start == now and wanted.repeat is Repeat.NONE and (wanted.end is None or start < wanted.end):
+            wanted = dataclasses.replace(wanted, start=start)
         _make(door, {service_id: [wanted]})
         event = door.event("suspend", f"service:{service_id}", None, [spelled(wanted)])
         door.touch([service_id], cause="suspend", event=event)

@@ -36,7 +36,7 @@ from aaa.radius.packet import (
     parse,
 )
 from aaa.radius.reply_cache import Key, ReplyCache
-from aaa.store.record import Entry, Step, entry, reasons, step_at
+from aaa.store.record import Entry, Step, entry, reasons, step_at, step_held
 
 DROP: Final = 0
 ACCEPT: Final = 1
@@ -145,10 +145,22 @@ class Access:
     """One process's logins. `realms` maps realms, in lower case, to VISP ids.
 
     With `hold_rejects` an Access-Reject is not yet its request's answer when `receive` returns it: retransmissions are
-    dropped until `release`.
+    dropped until `release`. `held_since` is the instant since which cuts are held (R8.4), UTC microseconds, 0 if they
+    are not.
     """
 
-    __slots__ = ("_cache", "_clients", "_gate", "_hold_rejects", "_keys", "_realms", "_seats", "_view", "_wardrobe")
+    __slots__ = (
+        "_cache",
+        "_clients",
+        "_gate",
+        "_hold_rejects",
+        "_keys",
+        "_realms",
+        "_seats",
+        "_view",
+        "_wardrobe",
+        "held_since",
+    )
 
     def __init__(
         self,
@@ -170,6 +182,7 @@ class Access:
         self._cache = cache
         self._wardrobe = Wardrobe()
         self._hold_rejects = hold_rejects
+        self.held_since: int = 0
 
     def know(self, clients: Clients, realms: dict[bytes, int]) -> None:
         """Go on with other routers and realms."""
@@ -282,7 +295,8 @@ class Access:
         now: int,
         salts: bytes,
     ) -> Answer:
-        step = step_at(record, head, now)
+        since = self.held_since
+        step = step_held(record, head, now, since) if since else step_at(record, head, now)
         answer.verdict = step.verdict
         answer.past_horizon = now >= head.horizon
         if step.reason >= 0:

@@ -15,10 +15,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from aaa import clock
+from aaa.domain.instant import iso
 from aaa.radius.access import ACCEPT, DROP, DUPLICATE, REJECT, STATUS, Access, Answer
 from aaa.radius.auth_log import LoginLines, LoginRows
 from aaa.radius.counters import CounterReport, Counters
 from aaa.radius.datagrams import Datagrams, Later, Source
+from aaa.radius.own_clock import OwnClock
 from aaa.radius.ports import Complaints, Ports
 from aaa.radius.reply_cache import ReplyCache
 from aaa.radius.routers import await_replica, read_clients, read_realms
@@ -138,6 +140,7 @@ class _Server:
             ReplyCache(round(duplicate_window * clock.SECOND), _CACHED_REPLIES),
             reject_delay > 0,
         )
+        self._own_clock = OwnClock(clock.now(), clock.elapsed())
 
     def bind(self, address: str, port: int, index: int, processes: int) -> None:
         """Serve on one more address."""
@@ -152,6 +155,7 @@ class _Server:
             self._scratch.renew()
             if (self._replica.nas_version, self._replica.visp_version) != self._versions:
                 self._reload()
+            self._hold()
             for datagrams in ready:
                 self._drain(datagrams)
             self._tidy(clock.monotonic())
@@ -185,6 +189,15 @@ class _Server:
     def _reload(self) -> None:
         self._versions = (self._replica.nas_version, self._replica.visp_version)
         self._access.know(read_clients(self._replica, self._keys), read_realms(self._replica))
+
+    def _hold(self) -> None:
+        """Hold cuts if the replica says so, or if this machine's clock was set and nobody knows yet."""
+        told = self._replica.held_since
+        since = self._own_clock.held_since(clock.now(), clock.elapsed(), told)
+        if since != self._access.held_since:
+            self._access.held_since = since
+            if since and not told:
+                _log.error("auth clock=jumped now=%s: cuts are held here since %s", iso(clock.now()), iso(since))
 
     def _drain(self, datagrams: Datagrams) -> None:
         """Answer one batch. What is left in the socket wakes us again, when the others have had their turn."""

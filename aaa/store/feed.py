@@ -4,7 +4,7 @@ Every row that the replica serves carries the mark of the transaction that wrote
 order, so a position is a whole snapshot: the next reading takes the rows whose mark that snapshot did not see. None
 that commits late is missed, and an open transaction, however long, holds up nobody else's rows. On SQLite, where
 writers queue, a position is a counter. Deletes are tombstones: an access row without record, a router marked
-removed, a session closed."""
+removed, a session closed, a hold without an instant."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from aaa import clock
 from aaa.store import dialect
-from aaa.store.tables import access, enforcement, nas, profile, replica_position, session, visp
+from aaa.store.tables import access, enforcement, hold, nas, profile, replica_position, session, visp
 
 SEEN_WITHIN: Final = 5 * clock.SECOND
 _CHUNK: Final = 10_000  # rows fetched at a time
@@ -79,6 +79,7 @@ _FOLLOWED: Final = (
         ),
         session.c.closed_at.is_(None),
     ),
+    _Followed(hold, (hold.c.since,), hold.c.since.is_not(None)),
 )
 
 

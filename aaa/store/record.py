@@ -30,6 +30,8 @@ _METHODS: Final = 15
 _HAS_NAS: Final = 32
 _LEARNS_CALLER: Final = 64
 _FRAMED_IP: Final = "Framed-IP-Address"
+HOLD_LEASE: Final = 3 * 3_600_000_000
+"""While cuts are held, no session is given an end sooner than this for a step that is held, microseconds."""
 # What reasons are mostly made of, the commonest last: a machine holds a million of them in memory, and with this each
 # takes a third. Part of the format: it is never changed. The small window keeps the compressor's own memory small.
 _COMMON: Final = (
@@ -256,6 +258,21 @@ def step_at(record: bytes, head: Entry, now: int) -> Step:
         else:
             high = middle
     return step(record, head, low)
+
+
+def step_held(record: bytes, head: Entry, now: int, since: int) -> Step:
+    """The segment that counts at `now` while cuts are held since `since` (R8.4): the one that held then, if that of
+    `now` is worse. Its end, if it is soon and only for the worse, is put off to HOLD_LEASE from `now`.
+
+    Whichever way the clock went, what lifts acts as it comes.
+    """
+    here, there = step_at(record, head, now), step_at(record, head, since)
+    if there.verdict < here.verdict:
+        here = there
+    end = here.verdict_end
+    if end > since and end < now + HOLD_LEASE and step_at(record, head, end).verdict > here.verdict:
+        here.verdict_end = now + HOLD_LEASE
+    return here
 
 
 def step(record: bytes, head: Entry, index: int) -> Step:

@@ -10,7 +10,8 @@ What is in a generation:
 * `profile`: profile id -> reply attributes, encoded;
 * `live`: (service id, session id) -> the open session;
 * `nas`, `visp`: id -> the row as JSON;
-* `meta`: format, epoch, position, and how often nas, visp and profile have changed.
+* `meta`: format, epoch, position, and how often nas, visp and profile have changed, with the instant since which cuts
+  are held behind that, if they are.
 """
 
 import json
@@ -36,6 +37,7 @@ VISP_ID: Final = struct.Struct("=I")
 LIVE_KEY: Final = struct.Struct("!QQ")  # service, session: sorted
 LIVE_PREFIX: Final = struct.Struct("!Q")
 CHANGES: Final = struct.Struct("=QQQ")  # nas, visp, profile
+HELD_SINCE: Final = struct.Struct("=q")  # UTC microseconds, behind CHANGES while cuts are held
 CURRENT: Final = "current"
 
 
@@ -127,6 +129,8 @@ class Replica:
         self.nas_version = 0
         """Grows whenever `nas_list` may say something new; `visp_version` likewise for `visps`."""
         self.visp_version = 0
+        self.held_since = 0
+        """Cuts are held since this instant (R8.4), UTC microseconds; 0: they are not."""
         self._adopt(_open_current(folder))
         self._txn = self._env.begin()
         self._changes = (-1, -1, -1)
@@ -244,7 +248,8 @@ class Replica:
 
     def _note_changes(self) -> None:
         self._seen = self._txn.get(b"changes", None, self._meta)
-        nas, visp, profile = CHANGES.unpack(self._seen) if self._seen else (0, 0, 0)
+        nas, visp, profile = CHANGES.unpack_from(self._seen) if self._seen else (0, 0, 0)
+        self.held_since = unpack_held(self._seen)
         if nas != self._changes[0]:
             self.nas_version += 1
         if visp != self._changes[1]:
@@ -293,6 +298,13 @@ def _open_current(folder: Path) -> tuple[Generation, tuple[int, int]]:
         generation.env.close()
         raise ReplicaMissing(f"the replica in {folder / current} is of another version: waiting for a reload")
     raise ReplicaMissing(f"the replica in {folder / current} cannot be read ({fault}): waiting for a reload")
+
+
+def unpack_held(changes: bytes | None) -> int:
+    """The instant behind the counters of changes since which cuts are held; 0 if they are not."""
+    if not changes or len(changes) == CHANGES.size:
+        return 0
+    return int(HELD_SINCE.unpack_from(changes, CHANGES.size)[0])
 
 
 def pack_nas(row: NasRow) -> bytes:

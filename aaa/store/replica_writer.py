@@ -16,6 +16,7 @@ from aaa.store.replica import (
     CHANGES,
     CURRENT,
     FORMAT,
+    HELD_SINCE,
     INTEGER_KEY,
     KEY_LIMIT,
     LIVE_KEY,
@@ -191,6 +192,7 @@ class _Batch:
         self.started: Started = []
         self._to = generation
         self._nas = self._visp = self._profile = 0
+        self._hold: int | None = None  # None: nothing was said of it
 
     def take(self, table: str, rows: Sequence[Row[*tuple[Any, ...]]]) -> None:
         match table:
@@ -211,12 +213,17 @@ class _Batch:
             case "visp":
                 for row in rows:
                     self._visps(VispRow(*row))
+            case "hold":
+                for (since,) in rows:
+                    self._hold = since or 0
 
     def finish(self, reading: Reading) -> None:
         meta, txn = self._to.meta, self.txn
         before = txn.get(b"changes", db=meta)
-        nas, visp, profile = CHANGES.unpack(before) if before else (0, 0, 0)
-        txn.put(b"changes", CHANGES.pack(nas + self._nas, visp + self._visp, profile + self._profile), db=meta)
+        nas, visp, profile = CHANGES.unpack_from(before) if before else (0, 0, 0)
+        since = replica.unpack_held(before) if self._hold is None else self._hold
+        changes = CHANGES.pack(nas + self._nas, visp + self._visp, profile + self._profile)
+        txn.put(b"changes", changes + HELD_SINCE.pack(since) if since else changes, db=meta)
         txn.put(b"epoch", reading.epoch.encode(), db=meta)
         txn.put(b"position", reading.position.encode(), db=meta)
 

@@ -274,6 +274,25 @@ held_cut = Table(
     Column("since", BigInteger, nullable=False),
 )
 
+heartbeat = Table(
+    "heartbeat",  # one row: the clock of the engine that wrote last
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("machine", String(64), nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+hold = Table(
+    "hold",  # one row, if any: cuts are held, for a clock cannot be trusted
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("since", BigInteger),  # the last instant that can be trusted; null: the hold was ended
+    Column("why", String(500), nullable=False),
+    Column("machine", String(64), nullable=False),  # whose clock it is
+    Column("made_at", BigInteger, nullable=False),  # by that clock
+    _feed(),
+)
+
 event = Table(
     "event",
     metadata,

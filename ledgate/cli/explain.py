@@ -16,6 +16,7 @@ from aaa.debit.explain import Explanation, NothingKnown, explain, sentence
 from aaa.debit.rules.money import spared
 from aaa.debit.wording import Names
 from aaa.domain.instant import iso
+from aaa.store.holds import read_hold
 from aaa.store.queries import ServiceRef, find_service
 from aaa.store.settings import read_settings
 from aaa.store.timelines import read_history, read_replacement, read_timeline
@@ -25,6 +26,7 @@ from ledgate.load.fields import parse_instant
 
 BEYOND = "this is further ahead than its timeline reaches: it is what today's facts lead to"
 PAST = "no engine has renewed its timeline: logins get the last verdict of it"
+CUTS_HELD = "cuts are held since {}, for a clock cannot be trusted (ledgate hold); by it, it is {}, and the verdict {}"
 PENDING = "a mass change has not reached this subscriber yet: this is the verdict in force"
 
 Told = tuple[Explanation, dict[str, Any], list[str]]
@@ -83,6 +85,13 @@ def _explain(
     if at >= timeline.horizon and at_present:
         more["past_horizon"] = True
         lines.append(f"{PAST}, it ended at {iso(timeline.horizon)}")
+    if (hold := read_hold(conn) if at_present else None) is not None:
+        more["cuts_held_since"] = iso(hold.since)
+        lines.append(CUTS_HELD.format(iso(hold.since), iso(at), told.verdict.word))
+        at = min(max(hold.since, timeline.start), timeline.horizon - 1)
+        if timeline.at(at).verdict < told.verdict:
+            told = explain(ref.username, timeline, at, read_history(conn, ref.service_id))
+            case = case_of(conn, ref.service_id, at)
     if pending(conn, ref.service_id):
         more["pending"] = True
         lines.append(PENDING)

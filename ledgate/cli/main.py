@@ -5,6 +5,7 @@ import click
 from ledgate.cli.asking import params_command, sessions_command
 from ledgate.cli.changing import confirm_command, jobs_command, load_command, preview_command
 from ledgate.cli.explain import explain_command
+from ledgate.cli.hold import hold_command
 from ledgate.cli.leniency import acknowledge_command, exempt_command
 from ledgate.cli.money import charge_command, pay_command
 from ledgate.cli.pools import pools_command
@@ -32,6 +33,7 @@ for _command in (
     preview_command,
     confirm_command,
     jobs_command,
+    hold_command,
     pay_command,
     charge_command,
     suspend_command,

@@ -205,7 +205,12 @@ class Live:
         def work() -> None:
             try:
                 engine.run(
-                    database_url=self.url, state_dir=self.folder, key_file=self.key_file, stop=stop, ready=ready.set
+                    database_url=self.url,
+                    state_dir=self.folder,
+                    key_file=self.key_file,
+                    machine="here",
+                    stop=stop,
+                    ready=ready.set,
                 )
             except BaseException as error:
                 failed.append(error)
