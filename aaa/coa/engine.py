@@ -36,7 +36,7 @@ _log: Final = logging.getLogger(__name__)
 
 ROLE: Final = "engine"
 _STALE_EVERY: Final = 30
-_EXTEND_EVERY: Final = 60
+_EXTEND_EVERY: Final = 60.0
 _FORGET_EVERY: Final = 3600
 _LISTEN: Final = 0.25
 """Seconds after which the tables are looked at without a bell; SQLite has none."""
@@ -156,11 +156,15 @@ def _listen(database: Database, rings: socket.socket, stop: threading.Event) -> 
 
 
 def _compile(database: Database, guard: ClockGuard, stop: threading.Event) -> None:
-    """Carry out what becomes due, batch by batch."""
+    """Carry out what becomes due, batch by batch; while cuts are held, move the ends of live sessions ahead."""
     outage = _Outage("compile")
+    extend_at = 0.0
     while not stop.is_set():
         try:
             now = guard.now()
+            if clock.monotonic() >= extend_at:
+                held_ends.extend(database, now)
+                extend_at = clock.monotonic() + _EXTEND_EVERY
             due = boundaries.next_due(database, now)
             more = due is not None and due <= now and boundaries.run(database, now)
         except (DBAPIError, TimeoutError) as error:
@@ -182,7 +186,6 @@ def _housekeeping(database: Database) -> BackgroundScheduler:
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
     stale = partial(close_stale, started_at=clock.now())
     scheduler.add_job(_tidy, "interval", seconds=_STALE_EVERY, args=(database, "stale", stale))
-    scheduler.add_job(_tidy, "interval", seconds=_EXTEND_EVERY, args=(database, "held-ends", held_ends.extend))
     scheduler.add_job(_tidy, "interval", seconds=_FORGET_EVERY, args=(database, "logins", forget_logins))
     return scheduler
 
