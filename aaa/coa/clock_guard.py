@@ -37,23 +37,27 @@ class ClockGuard:
         self._watch: Watch | None = None
         self._beat_at = 0
 
-    def now(self) -> int:
+    def now(self, *, beats: bool = True) -> int:
         """The present instant, UTC microseconds. Raises SQLAlchemy's errors if it is time for a heartbeat, or a hold
-        must be written, and the database is away: then nothing is to be done by the clock.
+        must be written, and the database is away: then nothing is to be done by the clock. Who must not wait for other
+        writers leaves the heartbeat to another thread (`beats` is False).
         """
         with self._lock:
-            at = self._sample()
-            doubt = None if self._watch is None else self._watch.jumped(at)
-            if doubt is None and self._watch is not None and at.elapsed < self._beat_at:
-                self._watch = self._watch.went_on(at)
+            at, known = self._sample(), self._watch
+            jumped = None if known is None else known.jumped(at)
+            if known is None or jumped is not None:
+                self._judge(at, known, jumped)  # meanwhile nobody is told the time
+                self._watch = Watch.begin(at)
                 return at.wall
-            self._watch = self._judged(at, doubt)
-            self._beat_at = at.elapsed + BEAT_EVERY
-            return at.wall
+            self._watch = known.went_on(at)
+            if not beats or at.elapsed < self._beat_at:
+                return at.wall
+        self._judge(at, known, None)
+        return at.wall
 
-    def _judged(self, at: Sample, jumped: Doubt | None) -> Watch:
-        """Write a heartbeat and, if the clock is in doubt, the hold; what to go on with."""
-        known, doubt = self._watch, jumped
+    def _judge(self, at: Sample, known: Watch | None, jumped: Doubt | None) -> None:
+        """Write a heartbeat and, if the clock is in doubt, the hold."""
+        doubt = jumped
         with self._database.write() as conn:
             before = holds.beat(conn, self._machine, at.wall)
             if doubt is None and before is not None:
@@ -61,8 +65,8 @@ class ClockGuard:
                 doubt = clock_watch.behind(before.at, before.machine, at.wall, last)
             placed = doubt is not None and holds.place(conn, doubt, self._machine, at.wall)
             in_force = holds.read_hold(conn) if known is None or doubt is not None else None
+        self._beat_at = at.elapsed + BEAT_EVERY
         self._tell(at, doubt if placed else jumped, in_force, starting=known is None)
-        return Watch.begin(at) if known is None or doubt is not None else known.went_on(at)
 
     def _tell(self, at: Sample, doubt: Doubt | None, in_force: Hold | None, *, starting: bool) -> None:
         """Alarm the operator when the clock fails, and when the engine starts under a hold."""

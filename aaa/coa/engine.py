@@ -124,7 +124,7 @@ def _serve(
     outage = _Outage("dispatch")
     while not stop.is_set():
         try:
-            guard.now()
+            guard.now(beats=False)
             dispatcher.turn()
         except (DBAPIError, TimeoutError) as error:
             pause = outage.pause(error)

@@ -52,6 +52,9 @@ def test_r8_4_time_goes_on_with_a_heartbeat_every_few_seconds(database: Database
     assert written(database) == Beat("here", NOW)
     here.passes(1)
     assert written(database) == Beat("here", NOW + BEAT_EVERY)
+    here.at = Sample(here.at.wall + 2 * BEAT_EVERY, here.at.elapsed + 2 * BEAT_EVERY)
+    assert here.guard.now(beats=False) == here.at.wall
+    assert written(database) == Beat("here", NOW + BEAT_EVERY)
     here.passes(30 * 24 * HOUR)  # the machine slept: both clocks went on
     assert held(database) is None
 
