@@ -123,14 +123,19 @@ def test_r8_4_no_timeline_is_renewed_by_a_clock_that_ran_ahead(live: Live) -> No
 # --- changes meanwhile ---
 
 
-def test_r8_4_what_is_compiled_meanwhile_is_compiled_as_of_the_last_good_moment(live: Live) -> None:
+@pytest.mark.parametrize("off", [2 * DAY, 50 * DAY, -400 * DAY])
+def test_r8_4_what_is_compiled_meanwhile_is_compiled_as_of_the_last_good_moment(
+    live: Live, monkeypatch: pytest.MonkeyPatch, off: int
+) -> None:
     since = clock.now()
     ali = {"username": "ali", "balance": 0, "active_to": iso(since + DAY)}
     live.load(ali)
     hold_cuts(live.db, since)
-    ahead = since + 2 * DAY
+    wrong, ahead = since + off, since + 2 * DAY
+    monkeypatch.setattr(clock, "now", lambda: wrong)
     live.load({**ali, "plan": "slow"})
-    assert served(live, "ali", ahead) is Verdict.ALLOW
+    assert served(live, "ali", wrong) is Verdict.ALLOW
+    assert served(live, "ali", ahead) is Verdict.ALLOW  # the clock is set right
     assert hold.release(live.db, None, actor="ana", now=ahead) is not None
     assert served(live, "ali", ahead) is Verdict.DENY
 
