@@ -48,7 +48,9 @@ class LiveSession:
 
     `profile` and `address` (Framed-IP-Address as an integer, 0: none) are what it was last told; None: not known.
     `given_end` is the verdict's end it was given, None if it was given none. `doubtful` names the attributes of CoAs
-    that got no answer, which the router may or may not have applied. `ppp` is False on a hotspot.
+    that got no answer, which the router may or may not have applied. `ppp` is False on a hotspot. `limit_seconds` is
+    the time quota's rest that it was told, counted from its start, 0: none. `cut_early`: it was told a limit of volume
+    that it will soon reach, and that has been raised since.
     """
 
     service_id: int
@@ -58,16 +60,21 @@ class LiveSession:
     address: int | None
     given_end: int | None
     doubtful: frozenset[str] = frozenset()
+    limit_seconds: int = 0
+    cut_early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The segment in force: verdict and its end, profile without Framed-IP-Address, and that address (0: none)."""
+    """The segment in force: verdict and its end, profile without Framed-IP-Address, and that address (0: none).
+    `limit_seconds` is what a session that was told a time quota's rest may last in all, 0: there is no quota any more.
+    """
 
     verdict: Verdict
     profile: Profile
     address: int = 0
     end: int | None = None
+    limit_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,8 @@ def plan(session: LiveSession, wanted: Wanted, timeout_base: TimeoutBase, now: i
         return Nothing() if wanted.verdict is Verdict.ALLOW else Disconnect("not known what it was told")
     if session.ppp and session.address is not None and session.address != wanted.address:
         return Disconnect("Framed-IP-Address changes")
+    if session.cut_early:
+        return Disconnect("its limit of volume is raised")
     told, asked = _comparable(session.profile, session.ppp), _comparable(wanted.profile, session.ppp)
     changes: list[tuple[str, AttributeValue]] = []
     for name in sorted({*told, *asked, *(session.doubtful - _SET_ASIDE)}):
@@ -126,8 +135,15 @@ def plan(session: LiveSession, wanted: Wanted, timeout_base: TimeoutBase, now: i
 
 def after(session: LiveSession, wanted: Wanted, sent: CoA) -> LiveSession:
     """The session once the router acknowledged `sent`, which was planned for `wanted`."""
+    retold = any(name == SESSION_TIMEOUT for name, _ in sent.attributes)
     return LiveSession(
-        session.service_id, session.started_at, session.ppp, wanted.profile, wanted.address, sent.given_end
+        session.service_id,
+        session.started_at,
+        session.ppp,
+        wanted.profile,
+        wanted.address,
+        sent.given_end,
+        limit_seconds=wanted.limit_seconds if retold else session.limit_seconds,
     )
 
 
@@ -142,8 +158,8 @@ def _with_end(
     """Add the Session-Timeout that is due: an earlier or first end at once, a later one an hour before the old end."""
     assert session.profile is not None
     spared = grace(session.service_id) * SECOND
-    strikes = _strike(session.started_at, session.profile, session.given_end, spared)
-    should = _strike(session.started_at, wanted.profile, wanted.end, spared)
+    strikes = _strike(session.started_at, session.profile, session.given_end, spared, session.limit_seconds)
+    should = _strike(session.started_at, wanted.profile, wanted.end, spared, wanted.limit_seconds)
     if _same(strikes, should) and SESSION_TIMEOUT not in session.doubtful:
         return CoA(tuple(changes), session.given_end) if changes else Nothing()
     if not changes and strikes is not None and (should is None or should > strikes):
@@ -159,9 +175,13 @@ def _with_end(
     return CoA(tuple(sorted((*changes, (SESSION_TIMEOUT, seconds)))), given_end)
 
 
-def _strike(started_at: int, profile: Profile, end: int | None, spared: int) -> int | None:
-    """When the router ends the session by itself: by the profile's own Session-Timeout, or at the end and grace."""
+def _strike(started_at: int, profile: Profile, end: int | None, spared: int, limit_seconds: int) -> int | None:
+    """When the router ends the session by itself: by the profile's own Session-Timeout, at the end and grace, or when
+    a time quota is used up.
+    """
     strikes = [] if end is None else [end + spared]
+    if limit_seconds:
+        strikes.append(started_at + limit_seconds * SECOND)
     for name, value in profile:
         if name == SESSION_TIMEOUT and not isinstance(value, tuple):
             strikes.append(started_at + int(value) * SECOND)

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, Row, Select, func, select
 
 from aaa.clock import SECOND
-from aaa.coa import applied
+from aaa.coa import applied, quotas
 from aaa.coa.messages import Target
 from aaa.coa.plan import LiveSession, TimeoutBase, Wanted
 from aaa.domain.session import device_of
@@ -209,6 +209,7 @@ class Wishes:
         self._learn_profiles(conn, named)
         doubtful = applied.doubtful(conn, [row.session_id for row in rows])
         crowded = applied.crowded(conn, limits)
+        allowed = quotas.standings(conn, rows, steps, now)
         rests = applied.rests(conn, {row.service_id for row in rows if row.cause in applied.AT_START}, now)
         return [
             self._wish(
@@ -216,6 +217,7 @@ class Wishes:
                 told[row.session_id],
                 steps[row.session_id],
                 doubtful.get(row.session_id, frozenset()),
+                allowed.get(row.session_id, quotas.UNTOLD),
                 row.session_id in crowded,
                 _locked_out(row.calling_station_id, locks.get(row.service_id)),
                 rests.get(row.service_id, 0) if row.cause in applied.AT_START else 0,
@@ -229,6 +231,7 @@ class Wishes:
         told: applied.Applied,
         step: record.Step | None,
         doubtful: frozenset[str],
+        allowed: quotas.Standing,
         crowded: bool,
         locked_out: bool,
         rests_until: int,
@@ -238,7 +241,9 @@ class Wishes:
             wanted = Wanted(Verdict.DENY, ())
         else:
             end = step.verdict_end or None
-            wanted = Wanted(Verdict(step.verdict), self._profiles[step.profile], step.framed_ip, end)
+            wanted = Wanted(
+                Verdict(step.verdict), self._profiles[step.profile], step.framed_ip, end, allowed.limit_seconds
+            )
             if step.reason >= 0:
                 reason = record.reasons(row.record, record.entry(row.record))[step.reason].cause.value
         live = LiveSession(
@@ -249,6 +254,8 @@ class Wishes:
             told.address,
             told.given_end,
             doubtful,
+            row.limit_seconds or 0,
+            allowed.cut_early,
         )
         target = Target(
             row.source,
@@ -358,6 +365,7 @@ def _store_sessions(conn: Connection, outcomes: Sequence[Outcome]) -> None:
             "applied_ip": outcome.session.address,
             "applied_verdict": outcome.wish.wanted.verdict,
             "given_end": outcome.session.given_end,
+            "limit_seconds": outcome.session.limit_seconds or None,
             "applied_at": outcome.told[-1].at,
         }
         conn.execute(session.update().where(session.c.id == outcome.wish.session_id).values(changes))

@@ -93,7 +93,8 @@ def _touch_param(change: Change, level: Level, scope_id: int, cause: str, event:
 
 def put_nas(change: Change, name: str, values: Mapping[str, Any], sealer: Sealer) -> int:
     """`values` has the columns of `nas`; `secret` and `previous_secret` come as text (None: cleared) and are sealed
-    here.
+    here. When it is to be told what is left of quotas from now on, every service is compiled anew: only what such a
+    router reports keeps the records' knowledge of their use fresh.
     """
     found = change.conn.execute(select(nas.c.id).where(nas.c.name == name)).scalar()
     nas_id = dialect.new_ids(change.conn, nas, 1)[0] if found is None else found
@@ -107,7 +108,10 @@ def put_nas(change: Change, name: str, values: Mapping[str, Any], sealer: Sealer
                 stored[column] = sealer.seal("nas", column, nas_id, plain)
     if found is None:
         stored["id"] = nas_id
-    _put(change, nas, {"name": name}, stored, f"nas:{name}", secret=frozenset(("secret", "previous_secret")))
+    sealed = frozenset(("secret", "previous_secret"))
+    _, event, differs = _put(change, nas, {"name": name}, stored, f"nas:{name}", secret=sealed)
+    if event and stored.get("total_limit") and (found is None or "total_limit" in differs):
+        change.touch_scope(Level.SERVER, 0, cause="nas", event=event)
     return int(nas_id)
 
 

@@ -7,7 +7,7 @@ that replaced it, and every live session of the service gets an `enforcement` ro
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from aaa.clock import DAY, SECOND
 from aaa.commands import held
@@ -31,6 +31,11 @@ from aaa.store.tables import access, enforcement, profile, session, timeline_his
 from aaa.store.thresholds import store_thresholds
 
 CHUNK: Final = 1_000
+_REFRESH: Final = (
+    access.update()
+    .where(access.c.service_id == bindparam("of"))
+    .values(record=bindparam("now"), feed=dialect.feed_mark())
+)
 
 
 class Cause(NamedTuple):
@@ -42,8 +47,9 @@ class Cause(NamedTuple):
 
 class Fresh(NamedTuple):
     """A service compiled: what is stored of it, the timeline of its facts, the record of it and the profiles that the
-    record names. `same`: the stored record says so already. `thresholds` are what accounting must notice. `released`:
-    its cut need wait no longer.
+    record names. `same`: the stored record says so already; `refreshed` is that with what its quotas say was used by
+    now, None if it is up to date. `thresholds` are what accounting must notice. `released`: its cut need not wait any
+    longer.
     """
 
     stored: facts.ServiceFacts
@@ -51,6 +57,7 @@ class Fresh(NamedTuple):
     packed: bytes
     profiles: Mapping[int, Profile]
     same: bool
+    refreshed: bytes | None
     thresholds: tuple[Threshold, ...]
     released: bool
 
@@ -81,6 +88,7 @@ def recompile(
             onlooker(conn, due)
         store_thresholds(conn, {one.stored.service.id: one.thresholds for one in fresh})
         _store(conn, due, now, causes)
+        _refresh(conn, [one for one in fresh if one.same and not _at_horizon(one.stored, now)])
         changed += len(due)
     return changed
 
@@ -171,9 +179,11 @@ def _fresh(one: facts.ServiceFacts, compiled: Compiled, now: int, released: bool
         allowed_methods=compiled.allowed_methods,
         allowed_nas=compiled.allowed_nas,
         learns_caller=compiled.learns_caller,
+        quotas=compiled.quotas,
     )
     same = one.stored_record is not None and record.agrees(one.stored_record, packed, now)
-    return Fresh(one, compiled.timeline, packed, named, same, compiled.thresholds, released)
+    refreshed = record.refreshed(one.stored_record, packed) if same and one.stored_record is not None else None
+    return Fresh(one, compiled.timeline, packed, named, same, refreshed, compiled.thresholds, released)
 
 
 def case_of(conn: Connection, service_id: int, at: int) -> Case:
@@ -213,6 +223,13 @@ def _store(conn: Connection, changed: Sequence[Fresh], now: int, causes: Mapping
     request_enforcement(
         conn, {one.stored.service.id: one.stored.stored_version + 1 for one in changed}, now=now, causes=causes
     )
+
+
+def _refresh(conn: Connection, same: Sequence[Fresh]) -> None:
+    """What was used of a quota is no new verdict: the record keeps its version, and nobody online is planned again."""
+    rows = [{"of": one.stored.service.id, "now": one.refreshed} for one in same if one.refreshed is not None]
+    if rows:
+        conn.execute(_REFRESH, rows)
 
 
 def next_due(timeline: Timeline, service_id: int, now: int) -> int:

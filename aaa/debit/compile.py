@@ -17,7 +17,7 @@ from aaa.debit.rules.case import DAY, Case, Window
 from aaa.domain.service import Service
 from aaa.domain.standing import Standing
 from aaa.domain.timeline import Cause, Reason, Segment, Timeline, build
-from aaa.domain.usage import Threshold, Usage
+from aaa.domain.usage import Quota, Threshold, Usage
 
 HORIZON: Final = 35 * DAY
 """How far ahead a timeline reaches."""
@@ -41,7 +41,7 @@ class Compiled:
 
     `caller_lock` is a MAC address or empty; with `learns_caller` the first device that logs in becomes it. `ip_pools`
     names the pools that the timeline wants addresses from. With `thresholds` accounting notices that the timeline no
-    longer holds.
+    longer holds; `quotas` are what routers may be told of them.
     """
 
     timeline: Timeline
@@ -52,6 +52,7 @@ class Compiled:
     learns_caller: bool
     ip_pools: frozenset[str]
     thresholds: tuple[Threshold, ...]
+    quotas: tuple[Quota, ...]
 
 
 def compile(
@@ -80,6 +81,7 @@ def compile(
         learns_caller=lock == LOCK_LEARN,
         ip_pools=frozenset(ip_pools),
         thresholds=fup.thresholds(case),
+        quotas=fup.quotas(case),
     )
 
 

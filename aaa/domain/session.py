@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from aaa.domain import mac
+from aaa.domain.allowance import Watch
 from aaa.domain.authorisation import Authorisation
 
 # Acct-Status-Type (RFC 2866 section 5.1)
@@ -78,6 +79,7 @@ class Session:
 
     What the fold did to it: `changed`; `readdressed`; `moved`, if it was opened, closed or reopened; `opened`, if it
     now is open and was not before, and then `others`, how many other devices of the service had a session open then.
+    `watch`: what it was told to be left of its quotas, and had counted when it was read.
     """
 
     __slots__ = (
@@ -103,6 +105,7 @@ class Session:
         "started_at",
         "terminate_cause",
         "up",
+        "watch",
     )
 
     def __init__(
@@ -146,6 +149,7 @@ class Session:
         self.moved = False
         self.opened = False
         self.others = 0
+        self.watch: Watch | None = None
 
     @property
     def last_second(self) -> int:

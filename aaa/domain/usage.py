@@ -39,6 +39,24 @@ class Threshold(NamedTuple):
     more_than: int
 
 
+class Quota(NamedTuple):
+    """In the billing period `[start, end)`, which is the days `[since_day, until_day)`, more use of a kind than `limit`
+    suspends (R6.3). `used` is what was known of it when the service was compiled: since then it can only have grown.
+    """
+
+    kind: Kind
+    start: int
+    end: int
+    since_day: int
+    until_day: int
+    limit: int
+    used: int
+
+    def left(self, used: int) -> int:
+        """What is left after `used`, so that who uses it all has exceeded the limit; at least 0."""
+        return max(0, self.limit + 1 - used)
+
+
 def used(kind: Kind, days: Iterable[DayUsage]) -> int:
     """The use of a kind on these days, in octets or seconds."""
     if kind == SECONDS:

@@ -311,7 +311,8 @@ class Access:
             answer.kind = DROP
             answer.cause = "profile-missing"
             return answer
-        attributes = accept_attributes(self._wardrobe.fitted(encoded, kind), kind, head, step, now)
+        total_limit = answer.nas is not None and answer.nas.total_limit
+        attributes = accept_attributes(self._wardrobe.fitted(encoded, kind), kind, head, step, now, total_limit)
         if result.ok and result.method != credentials.PAP:
             attributes += credentials.accept_attributes(request, secret, result, salts)
         try:

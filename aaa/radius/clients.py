@@ -35,6 +35,7 @@ class Nas:
     `secrets` holds the current secret and, during a rotation, the previous one. `octets` says from whose point of view
     it counts (`rfc`: input is the subscriber's upload; `client`: the other way round). `coa_address` None: the address
     the requests came from. `coa_session_timeout` is what a Session-Timeout in a CoA counts from.
+    `total_limit`: it is told what is left of a quota.
     """
 
     id: int
@@ -48,6 +49,7 @@ class Nas:
     coa_address: str | None = None
     coa_port: int = 3799
     coa_session_timeout: Literal["from_start", "from_now"] = "from_start"
+    total_limit: bool = False
 
 
 class DuplicateNas(ValueError):

@@ -72,4 +72,5 @@ def _nas(row: NasRow, keys: Sealer) -> Nas:
         coa_address=row.coa_address,
         coa_port=row.coa_port,
         coa_session_timeout=row.coa_session_timeout,  # type: ignore[arg-type]
+        total_limit=row.total_limit,
     )

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from sqlalchemy import Table, Update, bindparam, exc, func, select
+from sqlalchemy import Select, Table, Update, bindparam, exc, func, select
 
 from aaa.domain import mac
+from aaa.domain.allowance import UNLIMITED
 from aaa.domain.local_day import local_day
 from aaa.domain.session import (
     BY_NAS,
@@ -28,20 +29,23 @@ from aaa.domain.session import (
     Usage,
     device_of,
 )
-from aaa.store import dialect, record
+from aaa.store import dialect, prepared, record
 from aaa.store.contacts import Contacts, note_contacts
 from aaa.store.database import Database
 from aaa.store.ownership import Grant, Zones, find_owners
 from aaa.store.pipeline import STATEMENT_GONE, Meanwhile
 from aaa.store.prepared import Prepared, Transaction, add_up, ring, upsert
 from aaa.store.session_rows import insert_sessions, number_sessions, read_sessions, update_sessions
-from aaa.store.tables import enforcement, recompile_request, session, usage_day
-from aaa.store.thresholds import notice_crossings
+from aaa.store.tables import access, enforcement, recompile_request, session, usage_day
+from aaa.store.thresholds import notice_crossings, refresh_quotas
 
 _log: Final = logging.getLogger(__name__)
 
 BOUNDARY_MARGIN: Final = 10 * SECOND
 """A verdict that changes this soon after a session's start may be enforced before the session is seen."""
+
+QUOTA: Final = "quota"
+"""The cause of wishes for sessions that have nearly used up what they were told to be left of a quota."""
 
 _ATTEMPTS: Final = 8
 _TOLD: Final = 3
@@ -190,6 +194,7 @@ class Accounting:
         _add_usage(tx, roll.usage, timezones)
         if watched:
             notice_crossings(tx, used, now)
+            refresh_quotas(tx, _given_back(changed, roll.made), now)
         _note_callers(tx, changed, roll.made, owners.grants, now)
         _request_enforcement(tx, changed, roll.made, owners.grants, now)
         return interims
@@ -252,6 +257,13 @@ def _request_enforcement(
         wish = _wish(one, grant, now) if grant is not None else None
         if grant is not None and wish is not None:
             wishes.append((one, grant.version, *wish))
+    near = [one for one in changed if _runs_out(one)]
+    if near:
+        # Sessions whose allowance is nearly used up: it may have been raised since, or another period may have begun.
+        versions = dict(
+            tx.run(_VERSIONS, {"services": prepared.many(tx, {one.service_id or 0 for one in near})}).fetchall()
+        )
+        wishes += [(one, versions.get(one.service_id, 0), QUOTA, now) for one in near]
     if not wishes:
         return
     number_sessions(tx, made)
@@ -269,6 +281,29 @@ def _request_enforcement(
     # A session that opens again may have a row of its first life.
     upsert(tx, enforcement, columns, _newer_wish)
     ring(tx, "ledgate_engine")
+
+
+def _runs_out(one: Session) -> bool:
+    watched = one.watch is not None and one.closed_at is None and not one.opened and one.service_id is not None
+    return watched and one.watch is not None and one.watch.nears(one.seconds, one.up, one.down)
+
+
+def _given_back(changed: Sequence[Session], made: Sequence[Session]) -> list[int]:
+    """The services of sessions that were told what was left of a quota, and have ended."""
+    services = [one.service_id for one in changed if one.watch is not None and one.moved and one.closed_at is not None]
+    for one in made:
+        told = one.first.authorisation if one.first is not None and one.closed_at is not None else None
+        if told is not None and told.allowed != UNLIMITED:
+            services.append(one.service_id)
+    return [service_id for service_id in services if service_id is not None]
+
+
+def _versions(for_postgresql: bool) -> Select[Any]:
+    versions = select(access.c.service_id, access.c.version)
+    return versions.where(prepared.listed(access.c.service_id, "services", for_postgresql))
+
+
+_VERSIONS: Final = Prepared(_versions)
 
 
 def _note_callers(

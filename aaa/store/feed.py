@@ -46,6 +46,7 @@ NAS_COLUMNS: Final = (
     nas.c.limit_proxy_state,
     nas.c.octets,
     nas.c.coa_session_timeout,
+    nas.c.total_limit,
 )
 
 

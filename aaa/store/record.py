@@ -2,33 +2,40 @@
 Pure.
 
 Layout, big-endian: header, sealed password, caller-id lock, the routers allowed (only where such a list is set: its
-size, then names with NULs between), segments of a fixed size, reasons as JSON, deflated. Profiles are named by id; a
+size, then names with NULs between), quotas (likewise only where there are any: how many, then each in a fixed size),
+segments of a fixed size, reasons as JSON, deflated. Profiles are named by id; a
 service's own Framed-IP-Address rides in the segment instead, so that services with static addresses share profiles.
 """
 
 import json
 import struct
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, final
 
+from aaa.domain.allowance import KINDS
 from aaa.domain.timeline import Cause, Profile, Reason, Segment, Timeline, Verdict
+from aaa.domain.usage import Quota
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 _OLDEST: Final = 1
-"""Format 1 says nothing of methods and routers: all are allowed. Its reasons are not deflated."""
+"""Format 1 says nothing of methods and routers: all are allowed. Its reasons are not deflated. Neither 1 nor 2 has
+quotas."""
 # format, flags, service, version, simultaneous use, size of sealed, size of caller lock, segments, horizon
 _HEADER: Final = struct.Struct("!BBQIHHBBq")
 _SEGMENT: Final = struct.Struct("!qqBqIH")  # start, verdict end, verdict, profile, framed ip, reason + 1
 _INSTANT: Final = struct.Struct("!q")
 _SIZE: Final = struct.Struct("!H")
-# Flags: a bit, four bits of aaa.domain.method, two bits.
+_QUOTA: Final = struct.Struct("!BqqIIqq")  # kind, start, end, since day, until day, limit, used
+# Flags: a bit, four bits of aaa.domain.method, three bits.
 _MAC_AUTH: Final = 1
 _METHODS_SHIFT: Final = 1
 _METHODS: Final = 15
 _HAS_NAS: Final = 32
 _LEARNS_CALLER: Final = 64
+_HAS_QUOTAS: Final = 128
 _FRAMED_IP: Final = "Framed-IP-Address"
 HOLD_LEASE: Final = 3 * 3_600_000_000
 """While cuts are held, no session is given an end sooner than this for a step that is held, microseconds."""
@@ -74,7 +81,8 @@ class Step:
 class Entry:
     """The head of a record. `caller_lock` is a normalised MAC or empty; `simultaneous_use` 0 means no limit.
     `allowed_methods` are bits of aaa.domain.method, 0 for any; `allowed_nas` names of routers with NULs between, empty
-    for any. With `learns_caller` the first device that logs in is to become the caller lock.
+    for any. With `learns_caller` the first device that logs in is to become the caller lock. `quotas` are for `quotas`,
+    empty for none.
 
     It and Step are plain classes, not tuples: one of each is made for every login, and compiled they cost next to none.
     """
@@ -86,6 +94,7 @@ class Entry:
         "horizon",
         "learns_caller",
         "mac_auth",
+        "quotas",
         "sealed",
         "segments",
         "segments_at",
@@ -108,6 +117,7 @@ class Entry:
         allowed_methods: int,
         allowed_nas: bytes,
         learns_caller: bool,
+        quotas: bytes,
     ) -> None:
         self.service_id = service_id
         self.version = version
@@ -121,6 +131,7 @@ class Entry:
         self.allowed_methods = allowed_methods
         self.allowed_nas = allowed_nas
         self.learns_caller = learns_caller
+        self.quotas = quotas
 
 
 _spell: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -174,6 +185,7 @@ def pack(
     allowed_methods: int = 0,
     allowed_nas: tuple[str, ...] = (),
     learns_caller: bool = False,
+    quotas: tuple[Quota, ...] = (),
 ) -> tuple[bytes, dict[int, Profile]]:
     """The record, and the profiles that its segments name."""
     profiles: dict[int, Profile] = {}
@@ -200,6 +212,10 @@ def pack(
         flags |= _HAS_NAS
         listed = "\0".join(allowed_nas).encode()
         routers = _SIZE.pack(len(listed)) + listed
+    limits = b""
+    if quotas:
+        flags |= _HAS_QUOTAS
+        limits = bytes((len(quotas),)) + _packed_quotas(quotas)
     header = _HEADER.pack(
         FORMAT,
         flags,
@@ -212,7 +228,7 @@ def pack(
         timeline.horizon,
     )
     tail = _deflated(_spell(reasons).encode()) if reasons else b""
-    return b"".join((header, sealed, lock, routers, *packed, tail)), profiles
+    return b"".join((header, sealed, lock, routers, limits, *packed, tail)), profiles
 
 
 def entry(record: bytes) -> Entry:
@@ -227,6 +243,11 @@ def entry(record: bytes) -> Entry:
         listed_at = lock_end + _SIZE.size
         segments_at = listed_at + int(_SIZE.unpack_from(record, lock_end)[0])
         allowed_nas = record[listed_at:segments_at]
+    limits = b""
+    if flags & _HAS_QUOTAS:
+        limits_at = segments_at + 1
+        segments_at = limits_at + record[segments_at] * _QUOTA.size
+        limits = record[limits_at:segments_at]
     return Entry(
         service_id,
         version,
@@ -240,7 +261,34 @@ def entry(record: bytes) -> Entry:
         flags >> _METHODS_SHIFT & _METHODS,
         allowed_nas,
         bool(flags & _LEARNS_CALLER),
+        limits,
     )
+
+
+def quotas(head: Entry) -> list[Quota]:
+    """Every quota of a record, in order."""
+    found: list[Quota] = []
+    for at in range(0, len(head.quotas), _QUOTA.size):
+        kind, start, end, since_day, until_day, limit, used = _QUOTA.unpack_from(head.quotas, at)
+        found.append(Quota(KINDS[kind], start, end, since_day, until_day, limit, used))
+    return found
+
+
+def refreshed(stored: bytes, fresh: bytes) -> bytes | None:
+    """`stored` with what `fresh`, which it agrees with, says of the use of its quotas; None: it says so already."""
+    head = entry(stored)
+    if not head.quotas:
+        return None
+    known = {(one.kind, one.start): one.used for one in quotas(entry(fresh))}
+    now = _packed_quotas(one._replace(used=known.get((one.kind, one.start), one.used)) for one in quotas(head))
+    if now == head.quotas:
+        return None
+    begin = head.segments_at - len(now)
+    return stored[:begin] + now + stored[head.segments_at :]
+
+
+def _packed_quotas(those: Iterable[Quota]) -> bytes:
+    return b"".join([_QUOTA.pack(KINDS.index(one.kind), *one[1:]) for one in those])
 
 
 def _deflated(octets: bytes) -> bytes:
@@ -317,11 +365,15 @@ def timeline(record: bytes, profiles: dict[int, Profile]) -> Timeline:
 
 
 def agrees(stored: bytes, fresh: bytes, now: int) -> bool:
-    """Whether `stored` already says from `now` to its own horizon what `fresh` says, whatever their versions."""
+    """Whether `stored` already says from `now` to its own horizon what `fresh` says, whatever their versions, and
+    whatever was used of a quota.
+    """
     old, new = entry(stored), entry(fresh)
     if _limits(old) != _limits(new):
         return False
     horizon = min(old.horizon, new.horizon)
+    if old.quotas != new.quotas and _quotas_from(old, now, horizon) != _quotas_from(new, now, horizon):
+        return False
     before, after = _from(stored, old, now, horizon), _from(fresh, new, now, horizon)
     if len(before) != len(after):
         return False
@@ -359,6 +411,11 @@ def _limits(head: Entry) -> tuple[int, int, bool, bytes, str, int, bytes, bool]:
         head.allowed_nas,
         head.learns_caller,
     )
+
+
+def _quotas_from(head: Entry, now: int, horizon: int) -> list[tuple[str, int, int, int]]:
+    """(kind, beginning, end, limit) of each quota in [now, horizon)."""
+    return [(one.kind, one.start, one.end, one.limit) for one in quotas(head) if one.end > now and one.start < horizon]
 
 
 def _from(record: bytes, head: Entry, now: int, horizon: int) -> list[tuple[int, int, int, int, int]]:

@@ -60,6 +60,7 @@ class NasRow(NamedTuple):
     limit_proxy_state: str
     octets: str
     coa_session_timeout: str
+    total_limit: bool = False  # a file written before there was such a column has none
 
 
 _NAS_SECRETS: Final = (NasRow._fields.index("secret"), NasRow._fields.index("previous_secret"))

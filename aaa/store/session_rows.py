@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Select, bindparam, or_, select
 
+from aaa.domain.allowance import UNLIMITED, Allowance, Watch
 from aaa.domain.session import SECOND, Session, device_of
 from aaa.store import prepared, record
 from aaa.store.contacts import DEFAULT_INTERIM
@@ -35,6 +36,9 @@ def _of_keys(postgresql: bool) -> Select[Any]:
             session.c.closed_by,
             session.c.terminate_cause,
             session.c.interim,
+            session.c.limit_octets,
+            session.c.limit_kind,
+            session.c.limit_seconds,
         )
         .where(
             prepared.listed(session.c.key, "keys", postgresql),
@@ -57,8 +61,12 @@ def read_sessions(
     sessions = []
     interims = {}
     found = tx.run(_OF_KEYS, {"keys": prepared.many(tx, keys), "oldest": oldest}).fetchall()
-    for id, key, service_id, calling, *rest, interim in found:
-        sessions.append(Session(id, key, service_id, device_of(calling), *rest))
+    for id, key, service_id, calling, *rest, interim, octets, kind, seconds in found:
+        one = Session(id, key, service_id, device_of(calling), *rest)
+        if octets is not None or seconds is not None:
+            allowed = Allowance(octets or 0, kind or UNLIMITED.kind, seconds or 0)
+            one.watch = Watch(allowed, one.seconds, one.up, one.down)
+        sessions.append(one)
         interims[key] = interim
     return sessions, interims
 
@@ -95,9 +103,12 @@ class Applied(NamedTuple):
     applied_verdict: int | None
     given_end: int | None
     applied_at: int | None
+    limit_octets: int | None
+    limit_kind: str | None
+    limit_seconds: int | None
 
 
-_NOTHING: Final = Applied(None, None, None, None, None, None)
+_NOTHING: Final = Applied(None, None, None, None, None, None, None, None, None)
 _OF_RECORD: Final = (
     "nas_id",
     "source",
@@ -179,7 +190,18 @@ def _applied(one: Session, grants: Mapping[int, Grant]) -> Applied:
             step = record.step(grant.record, head, told.segment)
             verdict, address = step.verdict, step.framed_ip
     end = told.end * SECOND if told.end else None
-    return Applied(told.version, told.profile, address, verdict, end, one.started_at)
+    octets, kind, seconds = told.allowed
+    return Applied(
+        told.version,
+        told.profile,
+        address,
+        verdict,
+        end,
+        one.started_at,
+        octets or None,
+        kind if octets else None,
+        seconds or None,
+    )
 
 
 def _profiles(postgresql: bool) -> Select[Any]:

@@ -217,6 +217,7 @@ nas = Table(
     Column("limit_proxy_state", String(4), nullable=False, server_default="auto"),  # yes, no, auto
     Column("octets", String(6), nullable=False, server_default="rfc"),  # rfc, client
     Column("coa_session_timeout", String(10), nullable=False, server_default="from_start"),  # from_start, from_now
+    Column("total_limit", Boolean, nullable=False, server_default=text("false")),  # is told what is left of a quota
     Column("removed", Boolean, nullable=False, server_default=text("false")),
     _feed(),
 )
@@ -367,6 +368,10 @@ session = Table(
     Column("given_end", BigInteger),  # verdict end given to the router; null: none
     Column("applied_at", BigInteger),
     Column("verified_at", BigInteger),
+    # what it was told to be left of its quotas, from its beginning on; null: nothing (aaa.domain.allowance)
+    Column("limit_octets", BigInteger),
+    Column("limit_kind", String(8)),  # total, download, upload
+    Column("limit_seconds", Integer),
     _feed(),
     CheckConstraint("(closed_at IS NULL) = (closed_by IS NULL)", name="closed"),
     Index("ix_session_key", "key"),

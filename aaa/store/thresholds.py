@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Double,
     Select,
@@ -55,6 +56,13 @@ def notice_crossings(tx: prepared.Transaction, services: Iterable[int], now: int
         tx.run(_NOTICE, {"services": prepared.many(tx, asked), "now": now})
 
 
+def refresh_quotas(tx: prepared.Transaction, services: Iterable[int], now: int) -> None:
+    """Ask that those of these services be compiled that have thresholds: their next login must know what was used."""
+    asked = sorted(set(services))
+    if asked:
+        tx.run(_REFRESH, {"services": prepared.many(tx, asked), "now": now})
+
+
 def _used() -> Any:
     """The use that counts for a threshold. Doubles do not overflow, and are exact far beyond any limit."""
     up, down, seconds = (cast(column, Double) for column in (usage_day.c.up, usage_day.c.down, usage_day.c.seconds))
@@ -72,7 +80,7 @@ def _used() -> Any:
     )
 
 
-def _crossed(for_postgresql: bool) -> Select[Any]:
+def _watched(for_postgresql: bool, *where: ColumnElement[bool]) -> Select[Any]:
     waiting = exists().where(recompile_request.c.service_id == threshold.c.service_id)
     return (
         select(
@@ -82,19 +90,28 @@ def _crossed(for_postgresql: bool) -> Select[Any]:
         )
         .where(
             prepared.listed(threshold.c.service_id, "services", for_postgresql),
-            threshold.c.more_than < _used(),
             ~waiting,
+            *where,
         )
         .distinct()
         .order_by(threshold.c.service_id)
     )
 
 
-def _notice(for_postgresql: bool) -> UpdateBase:
+def _request(for_postgresql: bool, services: Select[Any]) -> UpdateBase:
     names = ["service_id", "kind", "requested_at"]
     if for_postgresql:
-        return postgresql.insert(recompile_request).from_select(names, _crossed(True)).on_conflict_do_nothing()
-    return sqlite.insert(recompile_request).from_select(names, _crossed(False)).on_conflict_do_nothing()
+        return postgresql.insert(recompile_request).from_select(names, services).on_conflict_do_nothing()
+    return sqlite.insert(recompile_request).from_select(names, services).on_conflict_do_nothing()
+
+
+def _notice(for_postgresql: bool) -> UpdateBase:
+    return _request(for_postgresql, _watched(for_postgresql, threshold.c.more_than < _used()))
+
+
+def _refresh(for_postgresql: bool) -> UpdateBase:
+    return _request(for_postgresql, _watched(for_postgresql))
 
 
 _NOTICE: Final = prepared.Prepared(_notice)
+_REFRESH: Final = prepared.Prepared(_refresh)

@@ -39,6 +39,7 @@ from ledgate.lab.client import Address, Client, Method, NoAnswer
 _LARGEST: Final = 4096
 _ADMIN_RESET: Final = 6
 _USER_REQUEST: Final = 1
+_NAS_REQUEST: Final = 10
 _UNSUPPORTED_ATTRIBUTE: Final = 401
 _NAS_MISMATCH: Final = 403
 _GIGAWORD: Final = 1 << 32
@@ -219,16 +220,31 @@ class Nas:
         return session
 
     def interim(self, session: Session, up: int, down: int) -> float:
-        """Report the counters `up` and `down`, octets; returns the seconds until it was answered. Raises NoAnswer."""
+        """Report the counters `up` and `down`, octets; returns the seconds until it was answered. Raises NoAnswer.
+
+        A session that reaches a limit of volume which it was told ends there, at the limit.
+        """
         session.up, session.down = up, down
-        return self.account(session, "Interim-Update")
+        over = _over_limit(session)
+        if over < 0:
+            return self.account(session, "Interim-Update")
+        session.down, session.up = max(0, down - over), up - max(0, over - down)
+        with self._lock:
+            self.sessions.pop(session.acct_session_id, None)
+        took = self._stop(session, _NAS_REQUEST)
+        if self.behaviour.redial:
+            self._start(self._redial, session.subscriber)
+        return took
 
     def hang_up(self, session: Session, cause: int = _USER_REQUEST) -> None:
         """End a session from this side. Raises NoAnswer."""
         with self._lock:
             if self.sessions.pop(session.acct_session_id, None) is None:
                 return
-        self.account(session, "Stop", encode_attribute(ACCT_TERMINATE_CAUSE, cause.to_bytes(4, "big")))
+        self._stop(session, cause)
+
+    def _stop(self, session: Session, cause: int) -> float:
+        return self.account(session, "Stop", encode_attribute(ACCT_TERMINATE_CAUSE, cause.to_bytes(4, "big")))
 
     def account(self, session: Session, status: str, more: bytes = b"") -> float:
         """Send one accounting record; seconds until it was answered. Raises NoAnswer."""
@@ -382,10 +398,27 @@ class Nas:
         """
         redial = self.behaviour.redial
         with suppress(NoAnswer):
-            self.account(session, "Stop", encode_attribute(ACCT_TERMINATE_CAUSE, _ADMIN_RESET.to_bytes(4, "big")))
-        while redial and not self._closing.wait(REDIAL_AFTER):
+            self._stop(session, _ADMIN_RESET)
+        if redial:
+            self._redial(session.subscriber)
+
+    def _redial(self, subscriber: Subscriber) -> None:
+        while not self._closing.wait(REDIAL_AFTER):
             with suppress(NoAnswer):
-                outcome = self.login(session.subscriber)
+                outcome = self.login(subscriber)
                 if self._on_login is not None:
-                    self._on_login(session.subscriber, outcome)
+                    self._on_login(subscriber, outcome)
                 return
+
+
+def _over_limit(session: Session) -> int:
+    """By how much the session is beyond the nearest limit of volume that it was told, octets; negative: it is not. The
+    router receives what the subscriber sends (RouterOS manual, RADIUS).
+    """
+    counted = {"Recv": session.up, "Xmit": session.down, "Total": session.up + session.down}
+    limits = {
+        name: session.told.get(f"Mikrotik-{name}-Limit", 0)
+        + session.told.get(f"Mikrotik-{name}-Limit-Gigawords", 0) * _GIGAWORD
+        for name in counted
+    }
+    return max((counted[name] - limit for name, limit in limits.items() if limit), default=-1)

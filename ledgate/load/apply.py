@@ -256,6 +256,8 @@ class _Loading:
         ):
             if reader.has(key):
                 values[key] = reader.take(key, fields.one_of(*choices)) or default
+        if reader.has("total_limit"):
+            values["total_limit"] = reader.take("total_limit", fields.switch) or False
         if reader.has("coa_port"):
             values["coa_port"] = reader.take("coa_port", fields.whole(1, 65535)) or 3799
         nas_id = catalogue.put_nas(self._door, name, values, self._sealer)

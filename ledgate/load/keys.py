@@ -22,6 +22,7 @@ NAS: Final = (
     "limit_proxy_state",
     "octets",
     "coa_session_timeout",
+    "total_limit",
 )
 SUBSCRIBER: Final = (
     "username",

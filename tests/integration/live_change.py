@@ -88,10 +88,11 @@ class Desk:
             head = record.entry(packed)
             step = record.step_at(packed, head, now)
             encoded = conn.execute(select(profile.c.encoded).where(profile.c.id == step.profile)).scalar_one()
+            total_limit = conn.execute(select(nas.c.total_limit).where(nas.c.name == "mt1")).scalar_one()
         if step.verdict == Verdict.DENY:
             return access_reply(ACCESS_REJECT, request, self._secret, b"")
         kind = session_kind(request)
-        attributes = accept_attributes(fit(encoded, kind), kind, head, step, now)
+        attributes = accept_attributes(fit(encoded, kind), kind, head, step, now, total_limit)
         return access_reply(ACCESS_ACCEPT, request, self._secret, attributes)
 
     def _count(self, request: Packet) -> bytes:

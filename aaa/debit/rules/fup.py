@@ -10,7 +10,7 @@ from aaa.domain.billing_period import midnight, period_of
 from aaa.domain.instant import iso
 from aaa.domain.local_day import local_day
 from aaa.domain.timeline import Cause, Figures, Reason
-from aaa.domain.usage import Kind, Threshold, used
+from aaa.domain.usage import Kind, Quota, Threshold, used
 
 _UNITS: Final = {10**9: "GB", 2**30: "GiB"}
 
@@ -38,6 +38,35 @@ def thresholds(case: Case) -> tuple[Threshold, ...]:
         for level in policy.levels[_in_force(case, period) :]:
             least.setdefault(level.kind, level.limit(case.policy.gigabyte))
         found.extend(Threshold(kind, *period, limit) for kind, limit in sorted(least.items()))
+    return tuple(found)
+
+
+def quotas(case: Case) -> tuple[Quota, ...]:
+    """What routers may be told: for every billing period that the timeline reaches into, the next limit of each kind
+    among the levels above the one in force, if that level suspends (R6.3).
+    """
+    policy, zone = case.policy.fup, case.service.timezone
+    if policy is None:
+        return ()
+    found: list[Quota] = []
+    for since, until in _periods(case):
+        days = [one for one in case.usage if since <= one.day < until]
+        following: dict[Kind, FupLevel] = {}
+        for level in policy.levels[_in_force(case, (since, until)) :]:
+            following.setdefault(level.kind, level)
+        found.extend(
+            Quota(
+                kind,
+                midnight(since, zone),
+                midnight(until, zone),
+                since,
+                until,
+                level.limit(case.policy.gigabyte),
+                used(kind, days),
+            )
+            for kind, level in sorted(following.items())
+            if level.reduce is None
+        )
     return tuple(found)
 
 

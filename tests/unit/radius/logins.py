@@ -5,6 +5,7 @@ from hashlib import md5
 from typing import Any
 
 from aaa.domain.timeline import Reason, Segment, Timeline, Verdict, build, profile
+from aaa.domain.usage import Quota
 from aaa.radius import dictionary
 from aaa.radius.access import Access, Answer
 from aaa.radius.clients import Clients, Nas, parse_network
@@ -41,7 +42,7 @@ def nas(
     identifier: str | None = None,
     number: int = 1,
     secrets: tuple[Secret, ...] = (SECRET,),
-    **more: str,
+    **more: str | bool,
 ) -> Nas:
     """A router; `more` are its policies."""
     return Nas(number, name, parse_network(address), identifier, secrets, **more)  # type: ignore[arg-type]
@@ -111,6 +112,7 @@ class World:
         mac_auth: bool = False,
         allowed_methods: int = 0,
         allowed_nas: tuple[str, ...] = (),
+        quotas: tuple[Quota, ...] = (),
     ) -> None:
         """A service in the replica."""
         timeline = timeline or always()
@@ -124,6 +126,7 @@ class World:
             mac_auth=mac_auth,
             allowed_methods=allowed_methods,
             allowed_nas=allowed_nas,
+            quotas=quotas,
         )
         self.records[username.encode(), visp] = record
         for name, pairs in profiles.items():

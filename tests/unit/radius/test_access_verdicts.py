@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aaa.debit.reply import for_hotspot
-from aaa.domain.authorisation import unpack
+from aaa.domain.authorisation import Authorisation, unpack
 from aaa.domain.grace import grace
 from aaa.domain.timeline import Cause, Reason, Segment, Verdict, build, profile
 from aaa.radius.access import ACCEPT, DROP, REJECT
@@ -147,9 +147,9 @@ def test_session_timeout_is_the_profiles_own_where_that_is_less() -> None:
 def test_class_says_what_the_session_was_authorised_with() -> None:
     made = world(timeline=CUT_SOON, number=7, version=3)
     given = unpack(bytes.fromhex(str(told(made.login(now=NOW).reply)["Class"][0])[2:]))
-    assert given == (7, 3, 0, name_of(PLAN), END // SECOND)
+    assert given == Authorisation(7, 3, 0, name_of(PLAN), END // SECOND)
     given = unpack(bytes.fromhex(str(told(made.login(now=END).reply)["Class"][0])[2:]))
-    assert given == (7, 3, 1, name_of(GARDEN), 0)
+    assert given == Authorisation(7, 3, 1, name_of(GARDEN), 0)
 
 
 def test_a_services_own_address_is_sent_and_not_on_a_hotspot() -> None:
