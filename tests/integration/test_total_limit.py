@@ -12,8 +12,9 @@ from aaa.domain.grace import grace
 from aaa.store import record
 from aaa.store.database import Database
 from aaa.store.tables import access, enforcement, job, nas, recompile_request, session, threshold, timeline_history
-from ledgate.lab.nas import Session
+from ledgate.lab.nas import Nas, Session, Subscriber
 from ledgate.load.fields import parse_instant
+from tests.integration import serving
 from tests.integration.ledger import example, put, rows
 from tests.integration.live_change import Live, scene, until
 from tests.integration.sessions import World
@@ -224,6 +225,45 @@ def test_r6_3_more_hours_are_told_by_coa_an_hour_before_they_are_needed(live: Li
         assert (change.kind, change.asked) == ("coa", {"Session-Timeout": 10_801})
         until(lambda: live.session_row(one)["limit_seconds"] == 10_801, "it is stored")
     assert live.session_row(one)["closed_at"] is None
+
+
+def test_r6_3_real_processes_tell_what_is_left_and_learn_what_was_used(database_url: str, tmp_path: Path) -> None:
+    made = serving.installation(database_url, tmp_path / "ledgate")
+    with Nas(("127.0.0.1", made.auth_port), ("127.0.0.1", made.acct_port), serving.SECRET.encode()) as router:
+        told = serving.router("mt1", "127.0.0.1", coa_port=router.coa_port, total_limit=True)
+        garden = {"name": "used-up", **{key: value for key, value in GARDEN.items() if key != "name"}}
+        params = [CAPPED, {"scope": "server", "name": "FinishRule", "value": "used-up"}]
+        made.load(
+            serving.document(
+                nas=[told],
+                fup_policies=[cap(gb=10)],
+                finish_rules=[garden],
+                params=params,
+                subscribers=[serving.subscriber("ali")],
+            )
+        )
+
+        def login() -> Session:
+            outcome = router.login(Subscriber("ali", "secret"))
+            assert isinstance(outcome, Session), outcome
+            return outcome
+
+        def next_limit() -> int:
+            one = login()
+            router.hang_up(one)
+            return limit_of(one) if "Mikrotik-Total-Limit" in one.told else 0
+
+        with serving.running(made, "replica", "auth", "acct", "engine"):
+            first = login()
+            assert limit_of(first) == 10 * GB + 1
+            router.interim(first, GB, 2 * GB)
+            router.hang_up(first)
+            until(lambda: next_limit() == 7 * GB + 1, "the login knows what was used", 20)
+            last = login()
+            router.interim(last, 0, 8 * GB)
+            assert last.acct_session_id not in router.sessions  # it was cut at its limit
+            until(lambda: next_limit() == 0, "the redial meets the garden", 20)
+            assert login().told["Mikrotik-Address-List"] == "used-up"
 
 
 # --- accounting ------------------------------------------------------------------------------------------------------
