@@ -13,18 +13,21 @@ from sqlalchemy import Connection, func, select
 
 from aaa.commands.impacts import Impacts
 from aaa.commands.recompile import CHUNK, Fresh, Policies, compile_services
-from aaa.debit.impact import Affected, Effect, Tally, limit
+from aaa.debit.impact import Affected, Effect, Impact, Tally, limit
 from aaa.domain.service import Level
+from aaa.domain.session import device_of
 from aaa.domain.settings import DEFAULTS, Settings
 from aaa.domain.timeline import Verdict
-from aaa.store import facts, record
+from aaa.store import dialect, facts, record
 from aaa.store.database import Database
 from aaa.store.holds import held_since
 from aaa.store.settings import read_settings
-from aaa.store.tables import access, service
+from aaa.store.tables import access, service, session
 
 Progress = Callable[[int, int], None]
 """Is told how many of how many services have been looked at."""
+CALLER_ID: Final = "caller-id"
+"""The cause of a cut by a caller-id lock, which is not of the timeline."""
 _READ: Final = 10_000
 
 
@@ -176,14 +179,40 @@ class Onlooker:
 
     def __init__(self, now: int) -> None:
         self.tally = Tally()
+        self._now = now
         self._impacts = Impacts(now)
 
     def __call__(self, conn: Connection, fresh: Sequence[Fresh]) -> None:
         """Look at services just compiled; `conn` has what is stored of them."""
         differing = [one for one in fresh if not one.same]
         impacts = self._impacts.of(conn, [(one.stored.stored_record, one.timeline) for one in differing])
+        locked_out = self._locked_out(conn, differing)
         for one, impact in zip(differing, impacts, strict=True):
-            self.tally.add(one.stored.service.id, one.stored.service.username, one.stored.service.visp, impact)
+            its = one.stored.service
+            if its.id in locked_out and (impact is None or impact.effect is not Effect.CUT):
+                impact = Impact(Effect.CUT, CALLER_ID, self._now)
+            self.tally.add(its.id, its.username, its.visp, impact)
+
+    def _locked_out(self, conn: Connection, fresh: Sequence[Fresh]) -> set[int]:
+        """The services among them that are online with a device to which their new caller-id lock does not give way."""
+        locks: dict[int, str] = {}
+        for one in fresh:
+            packed = one.stored.stored_record
+            if packed is not None:
+                before, lock = record.entry(packed), record.entry(one.packed).caller_lock
+                allowed = record.step_at(packed, before, self._now).verdict == Verdict.ALLOW
+                if allowed and lock and lock != before.caller_lock:
+                    locks[one.stored.service.id] = lock
+        if not locks:
+            return set()
+        live = select(session.c.service_id, session.c.calling_station_id).where(
+            session.c.closed_at.is_(None), dialect.among(conn, session.c.service_id, locks)
+        )
+        return {
+            row.service_id
+            for row in conn.execute(live)
+            if device_of(row.calling_station_id) not in ("", locks[row.service_id])
+        }
 
 
 def look(conn: Connection, ids: Sequence[int], now: int, onlooker: Onlooker) -> None:

@@ -11,7 +11,7 @@ from aaa.commands.jobs import run_batch
 from aaa.debit.impact import Effect
 from aaa.domain.timeline import Verdict
 from aaa.store.database import Database
-from aaa.store.tables import access, event, job
+from aaa.store.tables import access, event, job, session
 from billing.commands import pay
 from ledgate import load
 from ledgate.load import BadLoad
@@ -302,3 +302,16 @@ def test_r8_4_a_change_within_the_least_is_not_looked_at(database: Database, mon
     monkeypatch.setattr(breaker.Onlooker, "__call__", never)
     loaded(database, STRICTER)
     assert len(rows(database, access)) == 20
+
+
+def test_r8_4_a_caller_id_lock_cuts_who_is_online_with_another_device(database: Database) -> None:
+    put(database, example(subscribers=[subscriber(name) for name in named(30)]))
+    make_live(database, named(24))
+    with database.write() as conn:
+        conn.execute(session.update().values(calling_station_id="02:00:00:00:00:01"))
+    locked = {"params": [{"scope": "visp:tehran", "name": "caller-id-lock", "value": "02:00:00:00:00:02"}]}
+    found = look(database, locked)
+    assert (found.cut, {one.impact.cause for one in found.affected}) == (24, {"caller-id"})
+    assert held(database, locked).cut == 24
+    same = {"params": [{"scope": "visp:tehran", "name": "caller-id-lock", "value": "02-00-00-00-00-01"}]}
+    assert look(database, same).cut == 0
