@@ -106,7 +106,9 @@ def test_nothing_changed_is_known_without_looking_at_any_table(database: Databas
     services(database, 1)
     reader.read()
     reader.read()
-    assert reader.reading == (reader.epoch, reader.position, reader.position, False, (), False)
+    found = reader.reading
+    # On PostgreSQL the position may still move: other databases of the cluster, and autovacuum, take numbers too.
+    assert (found.epoch, found.complete, found.tables, found.wanted) == (reader.epoch, False, (), False)
 
 
 def test_deletes_are_tombstones(database: Database, reader: Reader) -> None:

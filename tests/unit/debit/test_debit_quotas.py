@@ -28,10 +28,10 @@ def test_r6_3_only_where_the_next_level_suspends() -> None:
 
 
 def test_r6_3_each_kind_has_its_own_next_level() -> None:
-    levels = [{"gb": 1, "direction": "upload", "suspend": True}, SLOW, CAP, {"hours": 2, "suspend": True}]
+    levels = [SLOW, {"gb": 1, "direction": "upload", "suspend": True}, CAP, {"hours": 2, "suspend": True}]
     assert told(levels, day(GB, GB, 60)) == [("seconds", 7_200, 60), ("upload", GB, GB)]
-    # level 2 is in force: what is below it counts no more
-    assert told(levels, day(0, 6 * GB, 60)) == [("seconds", 7_200, 60), ("total", 10 * GB, 6 * GB)]
+    # level 1 is in force: it counts no more, and of its kind the next one suspends
+    assert told(levels, day(0, 6 * GB, 60)) == [("seconds", 7_200, 60), ("total", 10 * GB, 6 * GB), ("upload", GB, 0)]
 
 
 def test_r6_3_for_every_billing_period_that_the_timeline_reaches() -> None:
