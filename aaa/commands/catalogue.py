@@ -11,12 +11,17 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Table, select
 
+from aaa.commands import routers
 from aaa.commands.door import Change
+from aaa.debit.controls.definitions import FINISH_RULE, OVERDUE_POLICY
 from aaa.domain.service import Level, Status
 from aaa.store import dialect
 from aaa.store.seal import Sealer
 from aaa.store.tables import center, control, nas, param, plan, reseller, service, service_class, visp
 
+_ON_ROUTERS: Final = frozenset((FINISH_RULE, OVERDUE_POLICY))
+"""The controls that routers have rules for."""
+_SEALED: Final = frozenset(("secret", "previous_secret", "api_password"))
 LEVEL_TABLES: Final[Mapping[Level, Table]] = {
     Level.CENTER: center,
     Level.VISP: visp,
@@ -52,6 +57,8 @@ def put_plan(change: Change, visp_id: int, name: str, values: Mapping[str, Any])
 def put_control(change: Change, kind: str, name: str, value: Mapping[str, Any]) -> int:
     """A DebitControl, FinishRule, …: touches every scope whose params name it."""
     control_id, event, differs = _put(change, control, {"kind": kind, "name": name}, {"value": value}, f"{kind}:{name}")
+    if event and kind in _ON_ROUTERS:
+        routers.changed(change)
     if differs:
         touch_users(change, kind, name, cause="control", event=event)
     return control_id
@@ -92,14 +99,14 @@ def _touch_param(change: Change, level: Level, scope_id: int, cause: str, event:
 
 
 def put_nas(change: Change, name: str, values: Mapping[str, Any], sealer: Sealer) -> int:
-    """`values` has the columns of `nas`; `secret` and `previous_secret` come as text (None: cleared) and are sealed
+    """`values` has the columns of `nas`; secrets and the API's password come as text (None: cleared) and are sealed
     here. When it is to be told what is left of quotas from now on, every service is compiled anew: only what such a
     router reports keeps the records' knowledge of their use fresh.
     """
     found = change.conn.execute(select(nas.c.id).where(nas.c.name == name)).scalar()
     nas_id = dialect.new_ids(change.conn, nas, 1)[0] if found is None else found
     stored: dict[str, Any] = {"removed": False, **values}
-    for column in ("secret", "previous_secret"):
+    for column in _SEALED:
         if stored.get(column) is not None:
             plain = stored[column].encode()
             if found is not None and _unsealed(change, column, nas_id, sealer) == plain:
@@ -108,10 +115,11 @@ def put_nas(change: Change, name: str, values: Mapping[str, Any], sealer: Sealer
                 stored[column] = sealer.seal("nas", column, nas_id, plain)
     if found is None:
         stored["id"] = nas_id
-    sealed = frozenset(("secret", "previous_secret"))
-    _, event, differs = _put(change, nas, {"name": name}, stored, f"nas:{name}", secret=sealed)
+    _, event, differs = _put(change, nas, {"name": name}, stored, f"nas:{name}", secret=_SEALED)
     if event and stored.get("total_limit") and (found is None or "total_limit" in differs):
         change.touch_scope(Level.SERVER, 0, cause="nas", event=event)
+    if event:
+        routers.changed(change, int(nas_id))
     return int(nas_id)
 
 

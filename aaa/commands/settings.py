@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from aaa.commands import routers
 from aaa.commands.catalogue import touch_users
 from aaa.commands.door import Change
 from aaa.debit.controls.definitions import OVERDUE_POLICY
@@ -31,6 +32,7 @@ def put_settings(change: Change, values: Mapping[str, Any]) -> Settings:
         change.conn.execute(setting.insert(), rows)
     told = [{name: getattr(one, name) for name in sorted(differs)} for one in (before, after)]
     event = change.event("settings", "settings", *told)
+    routers.changed(change)
     if before.reminders != after.reminders:
         touch_users(change, OVERDUE_POLICY, None, cause="settings", event=event)
     return after

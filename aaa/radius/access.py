@@ -311,8 +311,9 @@ class Access:
             answer.kind = DROP
             answer.cause = "profile-missing"
             return answer
-        total_limit = answer.nas is not None and answer.nas.total_limit
-        attributes = accept_attributes(self._wardrobe.fitted(encoded, kind), kind, head, step, now, total_limit)
+        nas = answer.nas
+        fitted = self._wardrobe.fitted(encoded, kind, nas is not None and nas.lists_by_api)
+        attributes = accept_attributes(fitted, kind, head, step, now, nas is not None and nas.total_limit)
         if result.ok and result.method != credentials.PAP:
             attributes += credentials.accept_attributes(request, secret, result, salts)
         try:

@@ -35,7 +35,8 @@ class Nas:
     `secrets` holds the current secret and, during a rotation, the previous one. `octets` says from whose point of view
     it counts (`rfc`: input is the subscriber's upload; `client`: the other way round). `coa_address` None: the address
     the requests came from. `coa_session_timeout` is what a Session-Timeout in a CoA counts from.
-    `total_limit`: it is told what is left of a quota.
+    `total_limit`: it is told what is left of a quota. `lists_by_api`: its address-lists are kept over its API, so that
+    replies name none.
     """
 
     id: int
@@ -50,6 +51,7 @@ class Nas:
     coa_port: int = 3799
     coa_session_timeout: Literal["from_start", "from_now"] = "from_start"
     total_limit: bool = False
+    lists_by_api: bool = False
 
 
 class DuplicateNas(ValueError):

@@ -25,11 +25,13 @@ from aaa.store.record import Entry, Step, quotas
 PLAIN: Final = 0
 PPP: Final = 1
 HOTSPOT: Final = 2
+_KINDS: Final = 3
 
 _PPP: Final = b"\0\0\0\x01"
 _MIKROTIK: Final = 14988
 _MIKROTIK_HOST_IP: Final = 10
 _WISPR: Final = b"\0\0\x37\x2a"  # vendor 14122
+_MIKROTIK_ADDRESS_LIST: Final = b"\0\0\x3a\x8c\x13"  # vendor 14988, type 19
 _MIKROTIK_DELEGATED_IPV6_POOL: Final = b"\0\0\x3a\x8c\x16"  # vendor 14988, type 22
 # Service-Type = Framed-User and Framed-Protocol = PPP (RFC 2865 sections 5.6 and 5.7)
 _FRAMED_PPP: Final = b"\x06\x06\0\0\0\x02\x07\x06\0\0\0\x01"
@@ -78,11 +80,11 @@ def session_kind(request: Packet) -> int:
     return PLAIN
 
 
-def fit(encoded: bytes, kind: int) -> Fitted:
+def fit(encoded: bytes, kind: int, lists_by_api: bool = False) -> Fitted:
     """Take an encoded profile apart for one kind of session.
 
     Session-Timeout is taken out, its value kept. A hotspot loses everything about addresses, which it could only change
-    by a new login (R3.3). PPP is told that it is PPP.
+    by a new login (R3.3). PPP is told that it is PPP. With `lists_by_api` Mikrotik-Address-List is left out.
     """
     kept: list[bytes] = []
     timeout = 0
@@ -93,6 +95,8 @@ def fit(encoded: bytes, kind: int) -> Fitted:
         end = at + encoded[at + 1]
         if number == SESSION_TIMEOUT:
             timeout = int.from_bytes(encoded[at + 2 : end], "big")
+        elif lists_by_api and number == VENDOR_SPECIFIC and encoded[at + 2 : at + 7] == _MIKROTIK_ADDRESS_LIST:
+            pass
         elif kind != HOTSPOT or not _is_addressing(number, encoded[at + 2 : end]):
             kept.append(encoded[at:end])
             limited = limited or (number == VENDOR_SPECIFIC and _is_limit(encoded[at + 2 : end]))
@@ -117,16 +121,16 @@ class Wardrobe:
     __slots__ = ("_fitted",)
 
     def __init__(self) -> None:
-        self._fitted: tuple[dict[bytes, Fitted], dict[bytes, Fitted], dict[bytes, Fitted]] = ({}, {}, {})
+        self._fitted: list[dict[bytes, Fitted]] = [{}, {}, {}, {}, {}, {}]
 
-    def fitted(self, encoded: bytes, kind: int) -> Fitted:
+    def fitted(self, encoded: bytes, kind: int, lists_by_api: bool = False) -> Fitted:
         """`fit`, remembered."""
-        known = self._fitted[kind]
+        known = self._fitted[kind + _KINDS if lists_by_api else kind]
         found = known.get(encoded)
         if found is None:
             if len(known) >= _REMEMBERED:
                 known.clear()
-            found = known[encoded] = fit(encoded, kind)
+            found = known[encoded] = fit(encoded, kind, lists_by_api)
         return found
 
 

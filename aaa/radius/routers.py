@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 from typing import Final
 
+from aaa.domain.router import list_lever
 from aaa.radius.clients import Clients, Nas, Network, parse_network
 from aaa.radius.integrity import Secret
 from aaa.store.replica import NasRow, Replica, ReplicaMissing
@@ -73,4 +74,5 @@ def _nas(row: NasRow, keys: Sealer) -> Nas:
         coa_port=row.coa_port,
         coa_session_timeout=row.coa_session_timeout,  # type: ignore[arg-type]
         total_limit=row.total_limit,
+        lists_by_api=list_lever(row.address_list_by, row.api_host) == "api",
     )

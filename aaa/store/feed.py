@@ -47,6 +47,8 @@ NAS_COLUMNS: Final = (
     nas.c.octets,
     nas.c.coa_session_timeout,
     nas.c.total_limit,
+    nas.c.address_list_by,
+    nas.c.api_host,
 )
 
 

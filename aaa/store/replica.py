@@ -60,7 +60,10 @@ class NasRow(NamedTuple):
     limit_proxy_state: str
     octets: str
     coa_session_timeout: str
-    total_limit: bool = False  # a file written before there was such a column has none
+    # a file written before there were such columns has none
+    total_limit: bool = False
+    address_list_by: str | None = None
+    api_host: str | None = None
 
 
 _NAS_SECRETS: Final = (NasRow._fields.index("secret"), NasRow._fields.index("previous_secret"))

@@ -218,8 +218,34 @@ nas = Table(
     Column("octets", String(6), nullable=False, server_default="rfc"),  # rfc, client
     Column("coa_session_timeout", String(10), nullable=False, server_default="from_start"),  # from_start, from_now
     Column("total_limit", Boolean, nullable=False, server_default=text("false")),  # is told what is left of a quota
+    # who puts addresses on lists: coa, api, disconnect; null: api where there is one, else disconnect
+    Column("address_list_by", String(10)),
+    Column("disconnects_per_second", Integer, nullable=False, server_default="20"),
+    # the same box as peer of the RouterOS API; api_host null: it is none
+    Column("api_host", String(253)),
+    Column("api_port", Integer),
+    Column("api_tls", Boolean, nullable=False, server_default=text("false")),
+    Column("api_user", String(64)),
+    Column("api_password", Bytes),  # sealed as nas/api_password/id
+    Column("portal_port", Integer),  # where its redirects lead: tells whose address space a subscriber is in
     Column("removed", Boolean, nullable=False, server_default=text("false")),
     _feed(),
+    Index("uq_nas_portal_port", "portal_port", unique=True),
+)
+
+router = Table(
+    "router",  # how the boxes with an API stand; one engine at a time speaks to each
+    metadata,
+    Column("nas_id", Id, ForeignKey("nas.id"), primary_key=True, autoincrement=False),
+    Column("holder", String(100)),
+    Column("held_until", BigInteger, nullable=False, server_default="0"),
+    Column("due_at", BigInteger, nullable=False, server_default="0", index=True),  # of the next comparison
+    Column("state", String(16), nullable=False, server_default="new"),  # new, in_step, drifted, offline, failed
+    Column("detail", String(1000), nullable=False, server_default=""),
+    Column("version", String(64)),  # of RouterOS
+    Column("checked_at", BigInteger),
+    Column("in_step_at", BigInteger),
+    Column("failures", Integer, nullable=False, server_default="0"),  # since it last answered
 )
 
 nas_contact = Table(
@@ -372,6 +398,9 @@ session = Table(
     Column("limit_octets", BigInteger),
     Column("limit_kind", String(8)),  # total, download, upload
     Column("limit_seconds", Integer),
+    # the lists its addresses are on by the API, or may be, as JSON; null: none
+    Column("lists", Text),
+    Column("paying_until", BigInteger),  # a card payment is under way until then
     _feed(),
     CheckConstraint("(closed_at IS NULL) = (closed_by IS NULL)", name="closed"),
     Index("ix_session_key", "key"),
@@ -397,6 +426,13 @@ session = Table(
         "identifier",
         postgresql_where=text("closed_by IS NULL"),
         sqlite_where=text("closed_by IS NULL"),
+    ),
+    Index(
+        "ix_session_listed",
+        "nas_id",
+        "framed_ip",
+        postgresql_where=text("lists IS NOT NULL"),
+        sqlite_where=text("lists IS NOT NULL"),
     ),
     postgresql_with={"fillfactor": 50},  # room beside a row for its next interim: such an update touches no index
 )

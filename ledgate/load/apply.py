@@ -18,7 +18,7 @@ from aaa.store.database import Database
 from aaa.store.seal import Sealer
 from aaa.store.tables import account, control, nas, param, plan, visp
 from billing import prices
-from ledgate.load import fields, keys, scopes
+from ledgate.load import fields, keys, routers, scopes
 from ledgate.load import pools as address_pools
 from ledgate.load import settings as installation
 from ledgate.load.fields import BadLoad, Reader
@@ -236,30 +236,8 @@ class _Loading:
 
     def nas(self, reader: Reader) -> None:
         name = reader.need("name", fields.name)
-        known = self._conn.execute(select(nas.c.id).where(nas.c.name == name)).first()
-        values: dict[str, Any] = {}
-        for key, read in (("address", fields.network), ("secret", fields.text(128))):
-            if reader.has(key) or known is None:
-                values[key] = reader.need(key, read)
-        for key, read in (
-            ("identifier", fields.text(253)),
-            ("previous_secret", fields.text(128)),
-            ("coa_address", fields.address),
-        ):
-            if reader.has(key):
-                values[key] = reader.take(key, read)
-        for key, default, choices in (
-            ("require_message_authenticator", "auto", ("yes", "no", "auto")),
-            ("limit_proxy_state", "auto", ("yes", "no", "auto")),
-            ("octets", "rfc", ("rfc", "client")),
-            ("coa_session_timeout", "from_start", ("from_start", "from_now")),
-        ):
-            if reader.has(key):
-                values[key] = reader.take(key, fields.one_of(*choices)) or default
-        if reader.has("total_limit"):
-            values["total_limit"] = reader.take("total_limit", fields.switch) or False
-        if reader.has("coa_port"):
-            values["coa_port"] = reader.take("coa_port", fields.whole(1, 65535)) or 3799
+        known = self._conn.execute(select(nas).where(nas.c.name == name)).first()
+        values = routers.values(reader, known)
         nas_id = catalogue.put_nas(self._door, name, values, self._sealer)
         self._paths["nas", nas_id] = reader.at("identifier" if reader.has("identifier") else "address")
 

@@ -1,5 +1,6 @@
 """Reading the values of a load file: every fault is named with its path, such as `subscribers[3].balance`. Pure."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from ipaddress import AddressValueError, IPv4Address, ip_address
@@ -12,6 +13,8 @@ from aaa.domain.money import UnknownCurrency, digits
 from aaa.radius.clients import parse_network
 
 T = TypeVar("T")
+
+_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 MOST: Final = 2**62
 """The greatest amount, in minor units: sums of many still fit 64 bits."""
@@ -169,6 +172,24 @@ def network(value: Any, path: str) -> str:
     except ValueError as error:
         raise BadLoad(path, f"{value!r} is not an address or a prefix: {error}") from None
     return str(found.network_address) if found.num_addresses == 1 else str(found)
+
+
+def host(value: Any, path: str) -> str:
+    """An address or a DNS name (RFC 1123 section 2.1), in lower case."""
+    found = text(253)(value, path).lower()
+    try:
+        return str(ip_address(found))
+    except ValueError:
+        pass
+    labels = found.split(".")
+    if not all(map(_LABEL.fullmatch, labels)) or labels[-1].isdigit():
+        raise BadLoad(path, f"{value!r} is neither an address nor a DNS name")
+    return found
+
+
+def page(value: Any, path: str) -> str:
+    """What subscribers may reach: an address, a prefix, or a DNS name."""
+    return network(value, path) if isinstance(value, str) and "/" in value else host(value, path)
 
 
 def instant(zone: str) -> Callable[[Any, str], int]:

@@ -23,6 +23,9 @@ NAS: Final = (
     "octets",
     "coa_session_timeout",
     "total_limit",
+    "address_list_by",
+    "disconnects_per_second",
+    "api",
 )
 SUBSCRIBER: Final = (
     "username",

@@ -17,6 +17,11 @@ KEYS: Final = (
     "cut_off_limit_percent",
     "cut_off_limit_least",
     "profile_names",
+    "allowed_pages",
+    "radius_ip",
+    "router_radius",
+    "router_drift",
+    "router_check_minutes",
 )
 MOST_SERVICES: Final = 2**31 - 1
 
@@ -29,6 +34,11 @@ def put(change: Change, reader: Reader) -> Settings:
         ("cut_off_limit_percent", fields.whole(0, 100)),
         ("cut_off_limit_least", fields.whole(0, MOST_SERVICES)),
         ("profile_names", _profile_names),
+        ("allowed_pages", _allowed_pages),
+        ("radius_ip", fields.ipv4),
+        ("router_radius", fields.switch),
+        ("router_drift", fields.one_of("repair", "report")),
+        ("router_check_minutes", fields.whole(1, 24 * 60)),
     )
     return put_settings(change, {key: reader.take(key, read) for key, read in reads if reader.has(key)})
 
@@ -58,6 +68,14 @@ def _profile_names(value: Any, path: str) -> dict[str, str]:
             raise BadLoad(f"{path}.{profile}", f"is no profile; they are {PROFILES[0]} to {PROFILES[-1]}")
         fields.name(name, f"{path}.{profile}")
     return value
+
+
+def _allowed_pages(value: Any, path: str) -> list[str]:
+    """Addresses, prefixes and DNS names, all of them (R4.11)."""
+    if not isinstance(value, list):
+        raise BadLoad(path, "must be a list")
+    pages = [fields.page(one, f"{path}[{index}]") for index, one in enumerate(value)]
+    return list(dict.fromkeys(pages))
 
 
 def _zero_or_one(value: Any, path: str) -> bool:
