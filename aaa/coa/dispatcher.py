@@ -19,12 +19,15 @@ from aaa.clock import SECOND
 from aaa.coa.exchange import Datagram, Done, Exchange
 from aaa.coa.messages import request_attributes
 from aaa.coa.plan import CoA, Disconnect, Later, LiveSession, Nothing, Plan, after, plan
-from aaa.coa.wishes import LEASE, Outcome, Result, Told, Wish, Wishes
+from aaa.coa.wish import Outcome, Result, Stored, Told, Wish
+from aaa.coa.wishes import LEASE, Wishes
+from aaa.debit.reply import ADDRESS_LIST
 from aaa.domain.timeline import Profile
 from aaa.radius.clients import parse_address
 from aaa.radius.counters import Counters
 from aaa.radius.dictionary import Dictionary
 from aaa.radius.packet import COA_REQUEST, DISCONNECT_REQUEST
+from aaa.routeros.lists import Kept, ListKeeper
 
 _log: Final = logging.getLogger(__name__)
 
@@ -45,14 +48,32 @@ _LARGEST: Final = 4096
 
 @dataclass(slots=True)
 class _Job:
-    """A wish in hand: what to do, with which of the router's secrets, how many are untried, and what was told."""
+    """A wish in hand, with up to two things under way for it.
+
+    `plan` is what is to be told by RADIUS, None: nothing (any more); `secret` which of the router's secrets it is told
+    with, `untried` how many are left. `token` is the work's at the RouterOS API, 0: there is none (any more). The rest
+    is for the outcome.
+    """
 
     wish: Wish
-    plan: CoA | Disconnect
-    secret: int
-    untried: int
+    plan: CoA | Disconnect | None = None
+    secret: int = 0
+    untried: int = 0
     held: bool = False
+    token: int = 0
     told: list[Told] = field(default_factory=list)
+    again_at: int | None = None
+    tries: int = 0
+    session: LiveSession | None = None
+    lists: Stored | None = None
+
+    def again(self, at: int, tries: int) -> None:
+        """Have the wish claimed again at `at`, or before if something else of it asks for that."""
+        self.again_at = at if self.again_at is None else min(self.again_at, at)
+        self.tries = max(self.tries, tries)
+
+    def outcome(self) -> Outcome:
+        return Outcome(self.wish, tuple(self.told), self.again_at, self.tries, self.session, self.lists)
 
 
 class Dispatcher:
@@ -65,8 +86,13 @@ class Dispatcher:
         selector: selectors.BaseSelector,
         now: Callable[[], int],
         counters: Counters,
+        keeper: ListKeeper,
     ) -> None:
         self._wishes = wishes
+        self._keeper = keeper
+        self._tokens: dict[int, _Job] = {}
+        self._last_token = 0
+        self._ended_at = 0
         self._dictionary = dictionary
         self._selector = selector
         self._now = now
@@ -106,7 +132,12 @@ class Dispatcher:
             self._send(datagram)
         for done in given_up:
             self._finished(done)
+        for kept in self._keeper.finished():
+            self._kept(kept)
         self._store()
+        if now >= self._ended_at:
+            self._ended_at = now + _LOOK
+            self._wishes.ask_for_ended(now)
         self._claim(now)
         if self._jobs and now >= self._look_at:
             self._look(now)
@@ -168,30 +199,42 @@ class Dispatcher:
 
     def _begin(self, wish: Wish, now: int) -> None:
         router = wish.router
-        wants: Plan
-        if wish.crowded:
-            wants = Disconnect("too many sessions")
-        elif wish.locked_out:
-            wants = Disconnect("bound to another device")
-        else:
-            wants = plan(wish.session, wish.wanted, router.base, now)
-        if isinstance(wants, Nothing):
-            self._outcomes.append(Outcome(wish))
-        elif isinstance(wants, Later):
-            self._outcomes.append(Outcome(wish, again_at=wants.at))
+        job = _Job(wish)
+        wants = self._wants(wish, now)
+        if isinstance(wants, Later):
+            job.again(wants.at, 0)
         elif isinstance(wants, Disconnect) and now < wish.rests_until:
-            self._outcomes.append(Outcome(wish, again_at=wish.rests_until, tries=wish.tries))
-        elif not router.secrets:
-            self._outcomes.append(Outcome(wish, again_at=now + LONGEST_RETRY, tries=wish.tries + 1))
-        else:
-            secrets = len(router.secrets)
+            job.again(wish.rests_until, wish.tries)
+        elif not isinstance(wants, Nothing) and not router.secrets:
+            job.again(now + LONGEST_RETRY, wish.tries + 1)
+        elif not isinstance(wants, Nothing):
             good = self._good_secret.get(router.source, 0)
-            self._act(_Job(wish, wants, good if good < secrets else 0, secrets), now, wish.replicated)
+            job.untried = len(router.secrets)
+            job.secret = good if good < job.untried else 0
+            job.plan = wants
+        if wish.lists is not None and not isinstance(wants, Disconnect):
+            self._last_token += 1
+            job.token = self._last_token
+            self._tokens[job.token] = job
+            self._keeper.submit(job.token, router.nas_id, wish.lists.listing)
+        self._jobs[wish.session_id] = job
+        if job.plan is not None:
+            self._act(job, now, wish.replicated)
+        else:
+            self._settle(job)
+
+    def _wants(self, wish: Wish, now: int) -> Plan:
+        if wish.ended:
+            return Nothing()
+        if wish.crowded:
+            return Disconnect("too many sessions")
+        if wish.locked_out:
+            return Disconnect("bound to another device")
+        return plan(wish.session, wish.wanted, wish.router.base, now, wish.router.lever)
 
     def _act(self, job: _Job, now: int, replicated: bool) -> None:
         """Send what the job plans, or hold a Disconnect until the replicas have the new verdict."""
         waits = isinstance(job.plan, Disconnect) and not replicated and now < job.wish.requested_at + REPLICA_PATIENCE
-        self._jobs[job.wish.session_id] = job
         job.held = waits
         if waits:
             self._look_at = min(self._look_at, now + _SOON)
@@ -268,7 +311,7 @@ class Dispatcher:
     def _changed(self, job: _Job, sent: CoA, now: int) -> None:
         """A CoA took effect: the session has it from now on, and may have to be told a later end some day."""
         has = after(job.wish.session, job.wish.wanted, sent)
-        rest = plan(has, job.wish.wanted, job.wish.router.base, now)
+        rest = plan(has, job.wish.wanted, job.wish.router.base, now, job.wish.router.lever)
         self._end(job, again_at=rest.at if isinstance(rest, Later) else None, session=has)
 
     def _retry(self, job: _Job) -> None:
@@ -279,8 +322,34 @@ class Dispatcher:
     def _end(
         self, job: _Job, *, again_at: int | None = None, tries: int = 0, session: LiveSession | None = None
     ) -> None:
-        del self._jobs[job.wish.session_id]
-        self._outcomes.append(Outcome(job.wish, tuple(job.told), again_at, tries, session))
+        """What was to be told by RADIUS was, or was given up."""
+        job.plan = None
+        job.session = session
+        if again_at is not None:
+            job.again(again_at, tries)
+        self._settle(job)
+
+    def _kept(self, kept: Kept) -> None:
+        """The API did what it was asked for a session, or could not."""
+        job = self._tokens.pop(kept.token, None)
+        if job is None:
+            return  # overtaken meanwhile: what the session may be on stays written down
+        job.token = 0
+        lists = job.wish.lists
+        assert lists is not None
+        self._note_kept(job, kept)
+        names = tuple(name for name, _ in lists.listing.lists)
+        if kept.result == "ack":
+            job.lists = Stored(job.wish.session_id, names, lists.superseded)
+        else:
+            job.again(kept.again_at, job.wish.tries + 1)
+        self._settle(job)
+
+    def _settle(self, job: _Job) -> None:
+        """Hand the job in once nothing is under way for it."""
+        if job.plan is None and not job.token:
+            del self._jobs[job.wish.session_id]
+            self._outcomes.append(job.outcome())
 
     def _look(self, now: int) -> None:
         """Drop what was overtaken by a newer wish or the session's end, and let go what waited for replicas."""
@@ -290,6 +359,8 @@ class Dispatcher:
         for session_id, job in list(self._jobs.items()):
             state = standing.get(session_id)
             if state is None:
+                self._tokens.pop(job.token, None)
+                job.token = 0
                 sends = self._exchange.cancel(session_id)
                 if sends:
                     self._note(job, "superseded", None, sends)
@@ -314,21 +385,35 @@ class Dispatcher:
         job.told.append(
             Told(now, kind, attributes, result, error_cause, sends, latency if result in ("ack", "nak") else None)
         )
-        _log.info(
-            "live user=%s nas=%s session=%s verdict=%s reason=%s cause=%s sent=%s what=%s "
-            "result=%s error_cause=%s ms=%.1f",
-            wish.target.username,
-            wish.router.name,
-            wish.target.acct_session_id,
-            wish.wanted.verdict.word,
-            wish.reason or "-",
-            wish.cause,
-            kind,
-            json.dumps(job.plan.why if isinstance(job.plan, Disconnect) else ",".join(name for name, _ in attributes)),
-            result,
-            error_cause if error_cause is not None else "-",
-            latency / 1000,
-        )
+        what = job.plan.why if isinstance(job.plan, Disconnect) else ",".join(name for name, _ in attributes)
+        _say(wish, kind, what, result, error_cause if error_cause is not None else "-", latency)
+
+    def _note_kept(self, job: _Job, kept: Kept) -> None:
+        wish = job.wish
+        assert wish.lists is not None
+        names = tuple(name for name, _ in wish.lists.listing.lists)
+        latency = max(0, self._now() - wish.since)
+        self._counters.add(f"api-{kept.result}")
+        told = latency if kept.result == "ack" else None
+        job.told.append(Told(self._now(), "api", ((ADDRESS_LIST, names),), kept.result, None, 1, told))
+        _say(wish, "api", ",".join(names) or "no list", kept.result, kept.error or "-", latency)
+
+
+def _say(wish: Wish, kind: str, what: str, result: str, error: object, latency: int) -> None:
+    _log.info(
+        "live user=%s nas=%s session=%s verdict=%s reason=%s cause=%s sent=%s what=%s result=%s error_cause=%s ms=%.1f",
+        wish.target.username,
+        wish.router.name,
+        wish.target.acct_session_id,
+        wish.wanted.verdict.word,
+        wish.reason or "-",
+        wish.cause,
+        kind,
+        json.dumps(what),
+        result,
+        error,
+        latency / 1000,
+    )
 
 
 def _jitter() -> float:

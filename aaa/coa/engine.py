@@ -12,6 +12,7 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC
 from functools import partial
 from typing import Final
@@ -26,6 +27,8 @@ from aaa.coa.dispatcher import Dispatcher
 from aaa.coa.wishes import Wishes
 from aaa.radius.counters import CounterReport, Counters
 from aaa.radius.dictionary import load
+from aaa.routeros.executor import Executor
+from aaa.routeros.peer import ListsLease, connect
 from aaa.store import bell
 from aaa.store.database import Database, open_database
 from aaa.store.retention import forget_logins
@@ -62,11 +65,14 @@ def run(
     counters = Counters()
     report = CounterReport(counters, state_dir, ROLE, 0)
     selector = selectors.DefaultSelector()
-    dispatcher = Dispatcher(Wishes(database, keys), load(), selector, clock.now, counters)
     hears, rings = socket.socketpair()
     hears.setblocking(False)
     rings.setblocking(False)
     selector.register(hears, selectors.EVENT_READ)
+    lists = Executor(
+        partial(connect, database, keys), ListsLease(database, f"{machine} {os.getpid()}"), partial(_ring, rings)
+    )
+    dispatcher = Dispatcher(Wishes(database, keys), load(), selector, clock.now, counters, lists)
     threads = [
         threading.Thread(target=_listen, args=(database, rings, stop), name="bell"),
         threading.Thread(target=_compile, args=(database, guard, stop), name="compiler"),
@@ -84,6 +90,7 @@ def run(
         for thread in threads:
             thread.join()
         dispatcher.close()
+        lists.close()
         selector.close()
         hears.close()
         rings.close()
@@ -148,11 +155,13 @@ def _listen(database: Database, rings: socket.socket, stop: threading.Event) -> 
     wait = _LISTEN if database.is_postgresql else _POLL_SQLITE
     while not stop.is_set():
         waker.wait(wait, stop)
-        try:
-            rings.send(b"!")
-        except BlockingIOError:
-            pass  # it has not heard the last ones yet
+        _ring(rings)
     waker.close()
+
+
+def _ring(rings: socket.socket) -> None:
+    with suppress(BlockingIOError):  # the last ones were not heard yet
+        rings.send(b"!")
 
 
 def _compile(database: Database, guard: ClockGuard, stop: threading.Event) -> None:

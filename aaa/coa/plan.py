@@ -7,8 +7,9 @@ Instants are UTC microseconds.
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from aaa.debit.reply import INTERIM, RATE_LIMIT, SESSION_TIMEOUT, for_hotspot
+from aaa.debit.reply import ADDRESS_LIST, INTERIM, RATE_LIMIT, SESSION_TIMEOUT, for_hotspot
 from aaa.domain.grace import grace
+from aaa.domain.router import ListLever
 from aaa.domain.timeline import AttributeValue, Profile, Verdict
 
 SECOND: Final = 1_000_000
@@ -107,8 +108,12 @@ class Disconnect:
 Plan = Nothing | Later | CoA | Disconnect
 
 
-def plan(session: LiveSession, wanted: Wanted, timeout_base: TimeoutBase, now: int) -> Plan:
-    """What to tell `session` at `now`."""
+def plan(
+    session: LiveSession, wanted: Wanted, timeout_base: TimeoutBase, now: int, lever: ListLever = "disconnect"
+) -> Plan:
+    """What to tell `session` at `now` by RADIUS. With the lever `api` address-lists are none of it; what the router is
+    told of those is in aaa.routeros.lists.
+    """
     if wanted.verdict is Verdict.DENY:
         return Disconnect("denied")
     if session.profile is None:
@@ -118,16 +123,19 @@ def plan(session: LiveSession, wanted: Wanted, timeout_base: TimeoutBase, now: i
         return Disconnect("Framed-IP-Address changes")
     if session.cut_early:
         return Disconnect("its limit of volume is raised")
-    told, asked = _comparable(session.profile, session.ppp), _comparable(wanted.profile, session.ppp)
+    aside = _SET_ASIDE | {ADDRESS_LIST} if lever == "api" else _SET_ASIDE
+    told = _comparable(session.profile, session.ppp, aside)
+    asked = _comparable(wanted.profile, session.ppp, aside)
+    taken = TAKEN_BY_COA | {ADDRESS_LIST} if lever == "coa" else TAKEN_BY_COA
     changes: list[tuple[str, AttributeValue]] = []
-    for name in sorted({*told, *asked, *(session.doubtful - _SET_ASIDE)}):
+    for name in sorted({*told, *asked, *(session.doubtful - aside)}):
         if name in told and told[name] == asked.get(name) and name not in session.doubtful:
             continue
         if name in _BENEATH_RATE_LIMIT and RATE_LIMIT in asked:
             continue
         if name not in asked:
             return Disconnect(f"{name} is removed")
-        if name not in TAKEN_BY_COA:
+        if name not in taken:
             return Disconnect(f"{name} changes")
         changes.append((name, asked[name]))
     return _with_end(session, wanted, timeout_base, now, changes)
@@ -147,9 +155,9 @@ def after(session: LiveSession, wanted: Wanted, sent: CoA) -> LiveSession:
     )
 
 
-def _comparable(profile: Profile, ppp: bool) -> dict[str, AttributeValue]:
+def _comparable(profile: Profile, ppp: bool, aside: frozenset[str]) -> dict[str, AttributeValue]:
     sent = profile if ppp else for_hotspot(profile)
-    return {name: value for name, value in sent if name not in _SET_ASIDE}
+    return {name: value for name, value in sent if name not in aside}
 
 
 def _with_end(

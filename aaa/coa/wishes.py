@@ -7,15 +7,16 @@ Sessions are locked in key order, then rows in session order, as accounting does
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Row, Select, func, select
 
 from aaa.clock import SECOND
-from aaa.coa import applied, quotas
+from aaa.coa import applied, listings, quotas
 from aaa.coa.messages import Target
-from aaa.coa.plan import LiveSession, TimeoutBase, Wanted
+from aaa.coa.plan import LiveSession, Wanted
+from aaa.coa.wish import Outcome, Planned, Router, Wish
+from aaa.domain.router import list_lever
 from aaa.domain.session import device_of
 from aaa.domain.timeline import Profile, Verdict
 from aaa.radius.clients import parse_address
@@ -31,77 +32,6 @@ _log: Final = logging.getLogger(__name__)
 
 LEASE: Final = 10_000_000
 """How long a claim holds, microseconds, unless it is renewed."""
-
-Result = Literal["ack", "nak", "timeout", "error", "superseded"]
-
-
-@dataclass(frozen=True, slots=True)
-class Router:
-    """Where a session's requests go. `secrets`: the current one and, during a rotation, the previous one; none if they
-    could not be opened. `base`: what it counts a Session-Timeout from."""
-
-    name: str
-    source: str
-    address: tuple[str, int]
-    secrets: tuple[Secret, ...]
-    base: TimeoutBase
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A claimed row with all that is needed to act on it. Instants and `interim` are microseconds.
-
-    `cause` is what asked for it (payment, boundary, …), `reason` why the wanted verdict is no plain allow. `since` is
-    what latency counts from: `requested_at`, or later if it was put off until a time of its own. `crowded`: the service
-    has too many sessions and this is the newcomer; `locked_out`: it is bound to another device (caller-id-lock).
-    `replicated`: every live replica has the wanted version. Before `rests_until` the session is not to be cut off:
-    those before it were.
-    """
-
-    session_id: int
-    event_id: int | None
-    wanted_version: int
-    cause: str
-    requested_at: int
-    since: int
-    tries: int
-    session: LiveSession
-    wanted: Wanted
-    target: Target
-    router: Router
-    reason: str | None
-    interim: int
-    crowded: bool
-    locked_out: bool
-    replicated: bool
-    rests_until: int
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One request and what came of it; `attributes` as asked, `latency` microseconds from the wish's `since`."""
-
-    at: int
-    kind: Literal["coa", "disconnect"]
-    attributes: Profile
-    result: Result
-    error_cause: int | None
-    sends: int
-    latency: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What to store about a wish.
-
-    `again_at` None: it is fulfilled, the row goes unless a newer wish is in it. `session`: what the router has now.
-    """
-
-    wish: Wish
-    told: tuple[Told, ...] = ()
-    again_at: int | None = None
-    tries: int = 0
-    session: LiveSession | None = None
 
 
 class Wishes:
@@ -137,12 +67,22 @@ class Wishes:
             if not ids:
                 return []
             rows = conn.execute(_found(now).where(enforcement.c.session_id.in_(ids))).all()
-            closed = [row.session_id for row in rows if row.closed_at is not None]
-            if closed:
-                conn.execute(enforcement.delete().where(enforcement.c.session_id.in_(closed)))
-            live = [row for row in rows if row.closed_at is None]
+            over = {row.session_id for row in rows if row.closed_at is not None and not _left_listed(row)}
+            if over:
+                conn.execute(enforcement.delete().where(enforcement.c.session_id.in_(over)))
+            live = [row for row in rows if row.session_id not in over]
             _extend(conn, [row.session_id for row in live], now)
-            return self._wishes(conn, live, now)
+            wishes = self._wishes(conn, live, now)
+        planned = [wish.lists for wish in wishes if wish.lists is not None]
+        if planned:
+            with self._db.write() as conn:
+                listings.intend(conn, planned)
+        return wishes
+
+    def ask_for_ended(self, now: int) -> None:
+        """Have those sessions looked at that have ended and may still be on a list of their router's."""
+        with self._db.write() as conn:
+            listings.ask_for_ended(conn, now)
 
     def renew(self, session_ids: Iterable[int], now: int) -> None:
         """Keep the claims on these rows."""
@@ -163,7 +103,8 @@ class Wishes:
         )
         with self._db.read() as conn:
             for row in conn.execute(rows).all():
-                if row.closed_at is None and _same_wish(row, by_session[row.session_id]):
+                wish = by_session[row.session_id]
+                if wish.ended == (row.closed_at is not None) and _same_wish(row, wish):
                     standing[row.session_id] = "replicated" if row.replicated else "wanted"
         return standing
 
@@ -171,7 +112,9 @@ class Wishes:
         """Store what came of wishes and let their claims go, in one transaction."""
         by_session = {outcome.wish.session_id: outcome for outcome in outcomes}
         with self._db.write() as conn:
-            _store_sessions(conn, [outcome for outcome in outcomes if outcome.session is not None])
+            _store_sessions(conn, outcomes)
+            listed = [outcome.lists for outcome in outcomes if outcome.lists is not None]
+            again = listings.store(conn, listed)
             _store_attempts(conn, outcomes)
             rows = (
                 select(enforcement.c.session_id, enforcement.c.requested_at, enforcement.c.wanted_version)
@@ -183,7 +126,9 @@ class Wishes:
             for row in conn.execute(rows).all():
                 outcome = by_session[row.session_id]
                 changes: dict[str, Any] = {"claimed_until": 0, "feed": enforcement.c.feed}
-                if _same_wish(row, outcome.wish):
+                if row.session_id in again:
+                    changes |= {"not_before": row.requested_at}
+                elif _same_wish(row, outcome.wish):
                     if outcome.again_at is None:
                         fulfilled.append(row.session_id)
                         continue
@@ -210,6 +155,7 @@ class Wishes:
         doubtful = applied.doubtful(conn, [row.session_id for row in rows])
         crowded = applied.crowded(conn, limits)
         allowed = quotas.standings(conn, rows, steps, now)
+        lists = listings.plan_lists(conn, rows, steps, self._profiles, now)
         rests = applied.rests(conn, {row.service_id for row in rows if row.cause in applied.AT_START}, now)
         return [
             self._wish(
@@ -221,6 +167,7 @@ class Wishes:
                 row.session_id in crowded,
                 _locked_out(row.calling_station_id, locks.get(row.service_id)),
                 rests.get(row.service_id, 0) if row.cause in applied.AT_START else 0,
+                lists.get(row.session_id),
             )
             for row in rows
         ]
@@ -235,6 +182,7 @@ class Wishes:
         crowded: bool,
         locked_out: bool,
         rests_until: int,
+        lists: Planned | None,
     ) -> Wish:
         reason = None
         if step is None:
@@ -283,6 +231,8 @@ class Wishes:
             locked_out,
             row.replicated,
             rests_until,
+            lists,
+            row.closed_at is not None,
         )
 
     def _router(self, row: Row[Any]) -> Router:
@@ -293,7 +243,9 @@ class Wishes:
             _log.error("nas=%s error=%s", row.nas_name, error)
             secrets = []
         host = str(parse_address(row.coa_address or row.source))
-        return Router(row.nas_name, row.source, (host, row.coa_port), tuple(secrets), row.coa_session_timeout)
+        lever = list_lever(row.address_list_by, row.api_host)
+        address = host, row.coa_port
+        return Router(row.nas_id, row.nas_name, row.source, address, tuple(secrets), row.coa_session_timeout, lever)
 
     def _secret(self, column: str, nas_id: int, sealed: bytes) -> Secret:
         known = self._secrets.get((column, nas_id))
@@ -322,6 +274,8 @@ def _found(now: int) -> Select[Any]:
             nas.c.coa_address,
             nas.c.coa_port,
             nas.c.coa_session_timeout,
+            nas.c.address_list_by,
+            nas.c.api_host,
             access.c.version.label("present_version"),
             access.c.record,
             all_replicas_have(now).label("replicated"),
@@ -342,6 +296,11 @@ def _locked_out(calling_station_id: str, lock: str | None) -> bool:
     return lock is not None and device_of(calling_station_id) not in ("", lock)
 
 
+def _left_listed(row: Row[Any]) -> bool:
+    """Whether a session that has ended may still be on a list that its router can be told of."""
+    return row.lists is not None and row.api_host is not None
+
+
 def _same_wish(row: Any, wish: Wish) -> bool:
     return (row.requested_at, row.wanted_version) == (wish.requested_at, wish.wanted_version)
 
@@ -353,12 +312,14 @@ def _extend(conn: Connection, session_ids: Sequence[int], now: int) -> None:
 
 
 def _store_sessions(conn: Connection, outcomes: Sequence[Outcome]) -> None:
-    if not outcomes:
+    """Lock the sessions that outcomes change something of, and store what their routers have now."""
+    changed = [outcome for outcome in outcomes if outcome.session is not None]
+    ids = {outcome.wish.session_id for outcome in outcomes if outcome.session is not None or outcome.lists is not None}
+    ids.update(*(outcome.lists.superseded for outcome in outcomes if outcome.lists is not None))
+    if not ids:
         return
-    ids = [outcome.wish.session_id for outcome in outcomes]
-    lock = select(session.c.id).where(session.c.id.in_(ids)).order_by(session.c.key).with_for_update(key_share=True)
-    conn.execute(lock)
-    for outcome in outcomes:
+    listings.lock(conn, ids)
+    for outcome in changed:
         assert outcome.session is not None and outcome.session.profile is not None
         changes = {
             "applied_profile": record.profile_id(outcome.session.profile),

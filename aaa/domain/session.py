@@ -37,7 +37,7 @@ class Record(NamedTuple):
 
     `seconds` is -1 if an Interim or Stop did not tell; `up` and `down` are octets from and to the subscriber;
     `started_at` is `event_at` less the session time. `key` tells sessions apart but for their start; on Accounting-On
-    and Off it is empty.
+    and Off it is empty. `lists_by_api`: the router's address-lists are kept over its API.
     """
 
     status: int
@@ -62,6 +62,7 @@ class Record(NamedTuple):
     down: int
     terminate_cause: int | None
     authorisation: Authorisation | None
+    lists_by_api: bool = False
 
 
 class Usage(NamedTuple):

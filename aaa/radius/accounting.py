@@ -50,7 +50,9 @@ class _NotFourOctets(ValueError):
     pass
 
 
-def read_record(packet: Packet, nas_id: int, source: str, now: int, client_octets: bool = False) -> Record | Malformed:
+def read_record(
+    packet: Packet, nas_id: int, source: str, now: int, client_octets: bool = False, lists_by_api: bool = False
+) -> Record | Malformed:
     """Read an Accounting-Request that `source` (an address) sent and that reached us at `now` (UTC microseconds).
 
     `client_octets`: the router counts from the client's point of view, so its input is the subscriber's download; RFC
@@ -110,6 +112,7 @@ def read_record(packet: Packet, nas_id: int, source: str, now: int, client_octet
         received if client_octets else sent,
         terminate_cause,
         _authorisation(packet, klass) if klass is not None else None,
+        lists_by_api,
     )
 
 

@@ -93,7 +93,7 @@ class Intake:
         known = self._cache.begin(key, request.authenticator, now)
         if known is not None:
             return Duplicate(known) if known else Drop("in-progress", nas)
-        record = read_record(request, nas.id, host, now, client_octets=nas.octets == "client")
+        record = read_record(request, nas.id, host, now, nas.octets == "client", nas.lists_by_api)
         if isinstance(record, Malformed):
             self._cache.abandon(key, request.authenticator)
             return Drop("record-" + record.cause, nas)

@@ -355,6 +355,8 @@ def _wish(one: Session, grant: Grant, now: int) -> tuple[str, int] | None:
     told = one.first.authorisation if one.first is not None else None
     if head is None or grant.record is None or told is None or told.version != grant.version:
         return "start", now
+    if one.first is not None and one.first.lists_by_api:
+        return "start", now  # its address is put on lists, or taken off those of whoever had it before
     step = record.step_at(grant.record, head, now + BOUNDARY_MARGIN)
     return ("start", max(now, step.start)) if step.position != told.segment else None
 

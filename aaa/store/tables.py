@@ -234,11 +234,13 @@ nas = Table(
 )
 
 router = Table(
-    "router",  # how the boxes with an API stand; one engine at a time speaks to each
+    "router",  # how the boxes with an API stand; one process at a time does each of the two works on one
     metadata,
     Column("nas_id", Id, ForeignKey("nas.id"), primary_key=True, autoincrement=False),
-    Column("holder", String(100)),
+    Column("holder", String(100)),  # who compares its rules
     Column("held_until", BigInteger, nullable=False, server_default="0"),
+    Column("lists_holder", String(100)),  # who keeps its lists
+    Column("lists_held_until", BigInteger, nullable=False, server_default="0"),
     Column("due_at", BigInteger, nullable=False, server_default="0", index=True),  # of the next comparison
     Column("state", String(16), nullable=False, server_default="new"),  # new, in_step, drifted, offline, failed
     Column("detail", String(1000), nullable=False, server_default=""),
@@ -398,7 +400,7 @@ session = Table(
     Column("limit_octets", BigInteger),
     Column("limit_kind", String(8)),  # total, download, upload
     Column("limit_seconds", Integer),
-    # the lists its addresses are on by the API, or may be, as JSON; null: none
+    # the lists its addresses are on by the API, as JSON; with "?" among them: perhaps; null: none
     Column("lists", Text),
     Column("paying_until", BigInteger),  # a card payment is under way until then
     _feed(),
@@ -433,6 +435,12 @@ session = Table(
         "framed_ip",
         postgresql_where=text("lists IS NOT NULL"),
         sqlite_where=text("lists IS NOT NULL"),
+    ),
+    Index(
+        "ix_session_left_listed",  # ended, and perhaps still on a list
+        "id",
+        postgresql_where=text("lists IS NOT NULL AND closed_by IS NOT NULL"),
+        sqlite_where=text("lists IS NOT NULL AND closed_by IS NOT NULL"),
     ),
     postgresql_with={"fillfactor": 50},  # room beside a row for its next interim: such an update touches no index
 )

@@ -12,9 +12,11 @@ from sqlalchemy import update
 from aaa import clock
 from aaa.coa import exchange
 from aaa.coa.dispatcher import REPLICA_PATIENCE, Dispatcher
-from aaa.coa.wishes import LEASE, Outcome, Wishes
+from aaa.coa.wish import Outcome
+from aaa.coa.wishes import LEASE, Wishes
 from aaa.radius.counters import Counters
 from aaa.radius.dictionary import load as load_dictionary
+from aaa.routeros.lists import Kept, Listing
 from aaa.store.database import Database, open_database
 from aaa.store.tables import enforcement, replica_position
 from aaa.store.tables import nas as nas_table
@@ -361,13 +363,23 @@ def test_claiming_keeps_the_mark_that_replicas_are_compared_with(live: Live) -> 
     assert after["claimed_until"] > 0 and after["feed"] == before["feed"]
 
 
+class Nobody:
+    """A ListKeeper whom nobody asks for anything."""
+
+    def submit(self, token: int, nas_id: int, listing: Listing) -> None:
+        raise AssertionError(f"asked for {listing}")
+
+    def finished(self) -> list[Kept]:
+        return []
+
+
 def test_outcomes_outlast_an_outage(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     owing(live)
     live.log_in("ali")
     live.pay("ali", 500_000)
     wishes = Wishes(live.db, live.sealer)
     selector = selectors.DefaultSelector()
-    dispatcher = Dispatcher(wishes, load_dictionary(), selector, clock.now, Counters())
+    dispatcher = Dispatcher(wishes, load_dictionary(), selector, clock.now, Counters(), Nobody())
     dispatcher.turn()
     live.change()
     for ready, _ in selector.select(1.0):

@@ -26,6 +26,7 @@ def windows(case: Case) -> list[Window]:
         ("after_days", policy.after),
         ("least", policy.least),
         ("every_days", policy.every),
+        *((("https", policy.https),) if policy.https != "allow" else ()),
         *promised,
     )
     reason = Reason(Cause.OVERDUE, figures, case.policy.overdue_scope)

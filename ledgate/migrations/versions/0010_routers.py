@@ -32,6 +32,8 @@ def upgrade() -> None:
         sa.Column("nas_id", Id(), autoincrement=False, nullable=False),
         sa.Column("holder", sa.String(length=100), nullable=True),
         sa.Column("held_until", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("lists_holder", sa.String(length=100), nullable=True),
+        sa.Column("lists_held_until", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("due_at", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("state", sa.String(length=16), server_default="new", nullable=False),
         sa.Column("detail", sa.String(length=1000), server_default="", nullable=False),
@@ -52,4 +54,12 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("lists IS NOT NULL"),
         sqlite_where=sa.text("lists IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_session_left_listed",
+        "session",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("lists IS NOT NULL AND closed_by IS NOT NULL"),
+        sqlite_where=sa.text("lists IS NOT NULL AND closed_by IS NOT NULL"),
     )
