@@ -1,0 +1,1 @@
+"""A fake RouterOS: its API's words, queries, menus and tables (pure), and the server (shell)."""
