@@ -18,6 +18,7 @@ from sqlalchemy import select
 from aaa import clock
 from aaa.coa import engine
 from aaa.domain.instant import iso
+from aaa.domain.router import list_lever
 from aaa.domain.timeline import Verdict
 from aaa.radius.accounting import read_record
 from aaa.radius.grant import accept_attributes, fit, session_kind
@@ -88,18 +89,20 @@ class Desk:
             head = record.entry(packed)
             step = record.step_at(packed, head, now)
             encoded = conn.execute(select(profile.c.encoded).where(profile.c.id == step.profile)).scalar_one()
-            total_limit = conn.execute(select(nas.c.total_limit).where(nas.c.name == "mt1")).scalar_one()
+            router = conn.execute(select(nas).where(nas.c.name == "mt1")).one()
         if step.verdict == Verdict.DENY:
             return access_reply(ACCESS_REJECT, request, self._secret, b"")
         kind = session_kind(request)
-        attributes = accept_attributes(fit(encoded, kind), kind, head, step, now, total_limit)
+        fitted = fit(encoded, kind, list_lever(router.address_list_by, router.api_host) == "api")
+        attributes = accept_attributes(fitted, kind, head, step, now, router.total_limit)
         return access_reply(ACCESS_ACCEPT, request, self._secret, attributes)
 
     def _count(self, request: Packet) -> bytes:
         now = clock.now()
         with self._db.read() as conn:
-            nas_id = conn.execute(select(nas.c.id).where(nas.c.name == "mt1")).scalar_one()
-        told = read_record(request, nas_id, "127.0.0.1", now)
+            router = conn.execute(select(nas).where(nas.c.name == "mt1")).one()
+        by_api = list_lever(router.address_list_by, router.api_host) == "api"
+        told = read_record(request, router.id, "127.0.0.1", now, lists_by_api=by_api)
         assert not Accounting(self._db).commit([told], now).poison  # type: ignore[list-item]
         return accounting_reply(request, self._secret)
 

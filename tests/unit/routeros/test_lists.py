@@ -158,9 +158,7 @@ def listings(draw: st.DrawFn) -> list[Listing]:
 
 @st.composite
 def present(draw: st.DrawFn) -> list[Entry]:
-    keys = draw(
-        st.sets(st.tuples(st.sampled_from(_NAMES), st.sampled_from(_ADDRESSES), st.integers(1, 6)), max_size=8)
-    )
+    keys = draw(st.sets(st.tuples(st.sampled_from(_NAMES), st.sampled_from(_ADDRESSES), st.integers(1, 6)), max_size=8))
     return [entry(one, name, address, f"*{at}") for at, (name, address, one) in enumerate(sorted(keys))]
 
 
