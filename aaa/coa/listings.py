@@ -13,6 +13,7 @@ from aaa.coa.wish import Planned, Stored
 from aaa.domain.router import list_lever
 from aaa.domain.timeline import Cause, Profile, Verdict
 from aaa.routeros.lists import (
+    UNSURE,
     Listing,
     clearing,
     needs,
@@ -71,6 +72,26 @@ def lock(conn: Connection, session_ids: Collection[int]) -> None:
     """Lock sessions in the order that accounting does."""
     rows = select(session.c.id).where(session.c.id.in_(session_ids)).order_by(session.c.key)
     conn.execute(rows.with_for_update(key_share=True)).all()
+
+
+def doubt(conn: Connection, session_ids: Collection[int]) -> None:
+    """Have sessions looked at anew: what is stored may not be what their routers have."""
+    lock(conn, session_ids)
+    rows = select(session.c.id, session.c.lists).where(session.c.id.in_(session_ids))
+    for row in conn.execute(rows).all():
+        _write(conn, row.id, stored({*read_stored(row.lists), UNSURE}, unsure=True))
+
+
+def wanted(
+    rows: Sequence[Row[Any]], steps: Mapping[int, record.Step | None], profiles: Mapping[int, Profile], now: int
+) -> list[Listing]:
+    """What the routers of live sessions are to hold, in the order of `rows` (as for `plan_lists`)."""
+    found = []
+    for row in rows:
+        addresses = _addresses(row)
+        if addresses and row.api_host is not None:
+            found.append(Listing(row.session_id, addresses, _wanted(row, steps[row.session_id], profiles, now), "none"))
+    return found
 
 
 def store(conn: Connection, results: Sequence[Stored]) -> set[int]:

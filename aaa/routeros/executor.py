@@ -57,6 +57,9 @@ class Peer(Protocol):
     def add(self, menu: str, rows: Sequence[Mapping[str, str]]) -> None:
         """Add rows; what is there already, made by somebody else, will do."""
 
+    def change(self, menu: str, ids: Sequence[str], values: Mapping[str, str]) -> None:
+        """Change rows; those that are gone are none of the matter."""
+
     def clear(self, addresses: Sequence[str], redirected: Sequence[str]) -> None:
         """Forget the connections of `addresses`, and those of `redirected` that lead to the portal."""
 

@@ -7,6 +7,7 @@ microseconds.
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -65,13 +66,24 @@ class ListKeeper(Protocol):
 
 
 class Entry(NamedTuple):
-    """An entry of ours as a router shows it."""
+    """An entry of ours as a router shows it; `left` are the seconds until it runs out, where that was asked for."""
 
     menu: Menu
     id: str
     list: str
     address: str
     session_id: int
+    left: int | None = None
+
+
+class Drift(NamedTuple):
+    """How a router's entries differ from what its sessions want: `surplus` ones, those that are wanted but run out too
+    early, and the sessions that lack some.
+    """
+
+    surplus: list[Entry]
+    ending: list[Entry]
+    lacking: list[int]
 
 
 class Missing(NamedTuple):
@@ -155,12 +167,13 @@ def session_of(text: str) -> int | None:
 
 
 def entries(menu: Menu, rows: Iterable[Mapping[str, object]]) -> list[Entry]:
-    """Ours among printed rows, which need `.id`, `list`, `address` and `comment`."""
+    """Ours among printed rows, which need `.id`, `list`, `address` and `comment`, and may have `timeout`."""
     found = []
     for row in rows:
         session_id = session_of(str(row.get("comment", "")))
         if session_id is not None:
-            found.append(Entry(menu, str(row[".id"]), str(row["list"]), spelled(str(row["address"])), session_id))
+            address, left = spelled(str(row["address"])), duration(str(row.get("timeout", "")))
+            found.append(Entry(menu, str(row[".id"]), str(row["list"]), address, session_id, left))
     return found
 
 
@@ -183,3 +196,37 @@ def difference(listings: Sequence[Listing], present: Sequence[Entry]) -> tuple[l
         elif entry.address in holder or entry.session_id in ended:
             surplus.append(entry)
     return surplus, [Missing(*key, seconds) for key, seconds in wanted.items()]
+
+
+def drift(listings: Sequence[Listing], present: Sequence[Entry]) -> Drift:
+    """How all entries of ours on a router differ from what all of its live sessions want. Of two sessions with one
+    address the later in `listings` has it.
+    """
+    surplus, missing = difference(listings, present)
+    known = {id(entry) for entry in surplus}
+    holders = {address for one in listings for address in one.addresses}
+    surplus += [entry for entry in present if id(entry) not in known and entry.address not in holders]
+    gone = {id(entry) for entry in surplus}
+    ending = [
+        entry
+        for entry in present
+        if id(entry) not in gone and entry.list != PAYING and entry.left is not None and entry.left < TIMEOUT // 2
+    ]
+    return Drift(surplus, ending, sorted({one.session_id for one in missing}))
+
+
+def duration(text: str) -> int | None:
+    """Seconds of a time as RouterOS prints it: `4w2d`, `1d02:03:04`, `00:05:00`, `90s`, `1h5m`; None: it is none."""
+    found = _DURATION.fullmatch(text)
+    if not text or found is None:
+        return None
+    numbers = {name: float(value) for name, value in found.groupdict().items() if value is not None}
+    return int(sum(count * _SECONDS[name[0]] for name, count in numbers.items()))
+
+
+_SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_DURATION: Final = re.compile(
+    r"(?:(?P<w>\d+)w)?(?:(?P<d>\d+)d)?"
+    r"(?:(?P<hours>\d+):(?P<minutes>\d+):(?P<seconds>\d+(?:\.\d+)?)"
+    r"|(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?(?:\d+ms)?)"
+)

@@ -71,6 +71,9 @@ class RouterPeer:
     def add(self, menu: str, rows: Sequence[Mapping[str, str]]) -> None:
         self._run([Command(f"{menu}/add", tuple(row.items())) for row in rows])
 
+    def change(self, menu: str, ids: Sequence[str], values: Mapping[str, str]) -> None:
+        self._run([Command(f"{menu}/set", ((".id", one), *values.items())) for one in ids])
+
     def clear(self, addresses: Sequence[str], redirected: Sequence[str]) -> None:
         for menu, connections in _CONNECTIONS.items():
             wanted = [{one for one in some if (":" in one) == (menu == V6)} for some in (addresses, redirected)]

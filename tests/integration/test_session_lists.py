@@ -7,11 +7,17 @@ from typing import Any
 import pytest
 
 from aaa import clock
+from aaa.coa.sweep import sweep
 from aaa.coa.wishes import Wishes
+from aaa.commands.paying import NotNow, open_for_payment
 from aaa.domain.instant import iso
+from aaa.routeros.lists import Drift, comment
+from aaa.routeros.peer import connect
 from aaa.store.database import Database
+from aaa.store.tables import nas as nas_table
 from ledgate.lab.behaviour import Behaviour
 from ledgate.lab.nas import Session
+from ledgate.lab.routeros.commands import Sentence, run
 from ledgate.lab.routeros.device import Device
 from ledgate.lab.routeros.login import User
 from ledgate.lab.routeros.server import ApiServer
@@ -55,6 +61,11 @@ class Box:
 
     def lists(self) -> set[tuple[str, str]]:
         return {(row["list"], row["address"]) for row in self.rows()}
+
+    def add(self, **values: str) -> None:
+        """A list entry, as somebody adds it by hand."""
+        with self.server.lock:
+            run(self.device, Sentence(LISTS, "add", values), clock.now())
 
     def put(self, menu: str, **values: str) -> None:
         with self.server.lock:
@@ -248,3 +259,76 @@ def test_a_plain_session_asks_nothing_of_the_router(live: Live, box: Box) -> Non
         live.log_in("sara")
         calm(live)
     assert live.attempts() == [] and box.lists() == set()
+
+
+def keep(live: Live, box: Box, *, mend: bool = True) -> Drift:
+    """Compare all of the router's lists."""
+    [nas] = live.rows(nas_table)
+    peer = connect(live.db, live.sealer, nas["id"])
+    try:
+        return sweep(live.db, nas["id"], peer, clock.now(), mend=mend)
+    finally:
+        peer.close()
+
+
+def test_what_somebody_emptied_is_filled_again(live: Live, box: Box) -> None:
+    box.load(OWING)
+    with live.engine():
+        ali = live.log_in("ali")
+        until(box.lists, "ali is in the garden")
+        calm(live)
+        before = box.lists()
+        assert keep(live, box) == Drift([], [], [])
+        with box.server.lock:
+            box.device.restart(clock.now())
+        assert box.lists() == set()
+        assert keep(live, box, mend=False).lacking == [live.session_row(ali)["id"]]
+        assert stored(live, ali) == '["garden"]', "only told"
+        keep(live, box)
+        until(lambda: box.lists() == before, "ali is in the garden again")
+        calm(live)
+    assert live.attempts()[-1]["cause"] == "drift"
+
+
+def test_what_is_ours_and_nobody_s_is_removed_and_what_runs_out_is_renewed(live: Live, box: Box) -> None:
+    box.load(OWING)
+    with live.engine():
+        ali = live.log_in("ali")
+        until(box.lists, "ali is in the garden")
+        calm(live)
+    mine = comment(live.session_row(ali)["id"], "garden", ali.framed_ip)
+    with box.server.lock:
+        box.device.restart(clock.now())
+    box.add(list="garden", address=ali.framed_ip, comment=mine, timeout="1d")
+    box.add(list="garden", address="10.9.9.9", comment="ledgate:s99999:00000000", timeout="1d")
+    box.add(list="garden", address="10.9.9.8", comment="by hand", timeout="1d")
+    found = keep(live, box)
+    assert [one.address for one in found.surplus] == ["10.9.9.9"]
+    assert [one.address for one in found.ending] == [ali.framed_ip] and not found.lacking
+    assert box.lists() == {("garden", ali.framed_ip), ("garden", "10.9.9.8")}
+    [renewed] = [row for row in box.rows() if row["comment"] == mine]
+    assert renewed["timeout"].startswith("4w1d"), renewed
+
+
+def test_r4_11_a_card_payment_opens_the_web_three_times_a_day(live: Live, box: Box) -> None:
+    box.load(OWING, {"username": "sara"})
+    ref = live.ref("ali")
+    with live.engine():
+        ali = live.log_in("ali")
+        until(box.lists, "ali is in the garden")
+        calm(live)
+        until_at = open_for_payment(live.db, ref.service_id, ref.account_id, actor="portal", now=clock.now())
+        assert 0 < until_at - clock.now() <= 900 * clock.SECOND
+        until(lambda: ("ledgate-paying", ali.framed_ip) in box.lists(), "his bank is open")
+        calm(live)
+    [entry] = [row for row in box.rows() if row["list"] == "ledgate-paying"]
+    assert entry["timeout"].startswith(("14m", "15m")), "the router ends it by itself"
+    assert len(box.lists()) == 2, "the garden stays"
+    for _ in range(2):
+        open_for_payment(live.db, ref.service_id, ref.account_id, actor="portal", now=clock.now())
+    with pytest.raises(NotNow, match="3 times today"):
+        open_for_payment(live.db, ref.service_id, ref.account_id, actor="portal", now=clock.now())
+    open_for_payment(live.db, ref.service_id, ref.account_id, actor="portal", now=clock.now() + DAY)
+    sara = live.ref("sara")
+    with pytest.raises(NotNow, match="no session"):
+        open_for_payment(live.db, sara.service_id, sara.account_id, actor="portal", now=clock.now())

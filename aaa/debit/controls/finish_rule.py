@@ -200,3 +200,21 @@ def _text(fields: Mapping[str, object], key: str, path: str, check: AttributeChe
         raise BadControl(under(path, key), "must be text, or null")
     attribute_value(_ATTRIBUTE_OF[key], value, under(path, key), check)
     return value
+
+
+def restricted_lists(value: Mapping[str, object]) -> set[str]:
+    """The address-lists that a FinishRule, in its JSON form as stored, puts anybody onto."""
+    found: set[str] = set()
+    actions = [one for action in value.values() for one in (action, *_by_reason(action))]
+    for action in actions:
+        room = action.get("restrict") if isinstance(action, Mapping) else None
+        if isinstance(room, Mapping):
+            reply = room.get("reply")
+            named = [room.get("address_list"), reply.get(ADDRESS_LIST) if isinstance(reply, Mapping) else None]
+            for one in named:
+                found.update([one] if isinstance(one, str) else one if isinstance(one, list) else [])
+    return found
+
+
+def _by_reason(action: object) -> tuple[object, ...]:
+    return tuple(action.values()) if isinstance(action, Mapping) else ()

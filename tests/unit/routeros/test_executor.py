@@ -45,6 +45,10 @@ class Router:
             self._last += 1
             self.rows[f"*{self._last:X}"] = {"menu": menu, **row}
 
+    def change(self, menu: str, ids: Sequence[str], values: Mapping[str, str]) -> None:
+        for one in ids:
+            self.rows[one].update(values)
+
     def clear(self, addresses: Sequence[str], redirected: Sequence[str]) -> None:
         self.cleared.append((list(addresses), list(redirected)))
 

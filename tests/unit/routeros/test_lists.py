@@ -11,12 +11,15 @@ from aaa.routeros.lists import (
     V4,
     V6,
     Clear,
+    Drift,
     Entry,
     Listing,
     Missing,
     clearing,
     comment,
     difference,
+    drift,
+    duration,
     entries,
     menu_of,
     needs,
@@ -134,6 +137,33 @@ def test_an_ended_session_and_the_next_holder_in_one_batch() -> None:
     own = entry(7, "garden")
     surplus, missing = difference([listing(7, ended=True), listing(8, "garden")], [own])
     assert surplus == [own] and [one.session_id for one in missing] == [8]
+
+
+def test_times_as_routeros_prints_them() -> None:
+    cases = {
+        "4w2d": 30 * 86_400,
+        "1d02:03:04": 86_400 + 2 * 3600 + 3 * 60 + 4,
+        "00:05:00": 300,
+        "90s": 90,
+        "1h5m": 3900,
+        "29d23h59m59s": 30 * 86_400 - 1,
+        "": None,
+        "never": None,
+    }
+    for text, seconds in cases.items():
+        assert duration(text) == seconds, text
+
+
+def test_a_sweep_finds_what_is_too_much_what_lacks_and_what_runs_out() -> None:
+    wanted = [listing(7, "garden"), listing(8, "garden", at=("10.0.0.6",)), listing(9, at=("10.0.0.7",))]
+    fine = entry(7, "garden")._replace(left=TIMEOUT - 5)
+    left_over = entry(3, "garden", "10.0.0.9", "*2")
+    inherited = entry(4, "garden", "10.0.0.7", "*3")
+    assert drift(wanted, [fine, left_over, inherited]) == Drift([inherited, left_over], [], [8])
+    old = fine._replace(left=TIMEOUT // 2 - 1)
+    assert drift(wanted[:1], [old]) == Drift([], [old], [])
+    paying = entry(7, "ledgate-paying", id="*4")._replace(left=5)
+    assert drift([Listing(7, ("10.0.0.5",), (("ledgate-paying", 5),), "none")], [paying]) == Drift([], [], [])
 
 
 _ADDRESSES = ("10.0.0.5", "10.0.0.6", "2001:db8::/64")
