@@ -17,6 +17,8 @@ class Behaviour:
     `counts_timeout_from`: what a Session-Timeout of a CoA counts from, which no manual says.
     `clock_offset`: seconds by which its clock is ahead. `says_hello`: it sends Accounting-On when it has started.
 
+    `reachable`: its /ping and /tool/fetch find whom they look for.
+
     `api_down`: connections to the API are cut and no new ones stand. `api_slow_ms`: each command takes that long.
     `api_close_after`: a connection is cut after so many sentences. `api_refuses`: nobody may log in.
     """
@@ -34,6 +36,7 @@ class Behaviour:
     counts_timeout_from: Literal["start", "now"] = "start"
     clock_offset: int = 0
     says_hello: bool = True
+    reachable: bool = True
     api_down: bool = False
     api_slow_ms: int = 0
     api_close_after: int | None = None

@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -31,9 +32,16 @@ class NoAnswer(Exception):
     """The server did not answer in time, or not with a reply that its secret proves."""
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Where the server is, and the secret shared with it. `source` is the address requests leave from."""
+    """Where the server is, and the secret shared with it. `source` is the address requests leave from.
+
+    `lost` says of each datagram, in either direction, whether the network loses it; `given_up` ends the trying.
+    """
 
     auth: Address
     acct: Address
@@ -41,6 +49,8 @@ class Client:
     source: str
     wait: float = 1.0
     tries: int = 5
+    lost: Callable[[], bool] = _never
+    given_up: Callable[[], bool] = _never
 
     def login(self, username: str, password: str, method: Method, attributes: bytes) -> Packet:
         """Ask for access; the Access-Accept or Access-Reject. Raises NoAnswer."""
@@ -72,7 +82,10 @@ class Client:
         with socket.socket(family, socket.SOCK_DGRAM) as out:
             out.bind((self.source, 0))
             for _ in range(self.tries):
-                out.sendto(data, server)
+                if self.given_up():
+                    break
+                if not self.lost():
+                    out.sendto(data, server)
                 reply = self._await(out, data)
                 if reply is not None:
                     return reply
@@ -83,7 +96,10 @@ class Client:
         while (left := deadline - clock.monotonic()) > 0:
             out.settimeout(left)
             try:
-                reply = parse(out.recv(_LARGEST))
+                received = out.recv(_LARGEST)
+                if self.lost():
+                    continue
+                reply = parse(received)
             except (TimeoutError, ConnectionRefusedError):
                 return None
             except MalformedPacket:
