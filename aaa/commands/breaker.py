@@ -5,7 +5,7 @@ it would leave to a job is compiled too, but apart from the transaction: that is
 for its locks, and done again when the number is known. Between the two nobody else may have changed a rule.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from aaa.domain.timeline import Verdict
 from aaa.store import dialect, facts, record
 from aaa.store.database import Database
 from aaa.store.holds import held_since
+from aaa.store.leases import Leases, Pool, read_pools
 from aaa.store.settings import read_settings
 from aaa.store.tables import access, service, session
 
@@ -90,6 +91,7 @@ class Ahead:
 
     before: Any
     policies: Policies
+    pools: Mapping[str, Pool]
     catalogue: facts.Catalogue
     scopes: Sequence[tuple[Level, int]]
     touched: Collection[int]
@@ -148,6 +150,7 @@ class Guard:
         return Ahead(
             self._before,
             Policies(conn),
+            read_pools(conn),
             facts.read_catalogue(conn),
             scopes,
             touched,
@@ -217,9 +220,9 @@ class Onlooker:
 
 def look(conn: Connection, ids: Sequence[int], now: int, onlooker: Onlooker) -> None:
     """Show these services to an onlooker as the open transaction would compile them, without locks; store nothing."""
-    policies = Policies(conn)
+    policies, leases = Policies(conn), Leases(conn)
     for at in range(0, len(ids), CHUNK):
-        onlooker(conn, compile_services(conn, ids[at : at + CHUNK], policies, now))
+        onlooker(conn, compile_services(conn, ids[at : at + CHUNK], policies, leases, now))
 
 
 def foresee(db: Database, ahead: Ahead, now: int, progress: Progress = lambda done, total: None) -> tuple[Tally, int]:
@@ -241,7 +244,8 @@ def foresee(db: Database, ahead: Ahead, now: int, progress: Progress = lambda do
                 found = facts.services_in(level, scope_id, after=last, limit=CHUNK)
                 ids = list(conn.execute(found.where(service.c.id <= ahead.last)).scalars())
                 wanted = [one for one in ids if one not in seen]
-                onlooker(conn, compile_services(conn, wanted, ahead.policies, now, catalogue=ahead.catalogue))
+                leases = Leases(conn, ahead.pools)
+                onlooker(conn, compile_services(conn, wanted, ahead.policies, leases, now, catalogue=ahead.catalogue))
             seen.update(wanted)
             done, reached = done + len(ids), reached + len(wanted)
             progress(done, total)

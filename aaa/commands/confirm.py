@@ -5,6 +5,7 @@ from aaa.commands.breaker import CutsHeld, Onlooker, Preview
 from aaa.commands.door import change
 from aaa.commands.recompile import Policies, compile_services
 from aaa.store.database import Database
+from aaa.store.leases import Leases
 from aaa.store.settings import read_settings
 
 
@@ -19,7 +20,8 @@ def confirm(db: Database, account_id: int, confirmed: int | None, *, actor: str,
         if not waiting:
             return 0
         onlooker = Onlooker(now)
-        onlooker(door.conn, compile_services(door.conn, waiting, Policies(door.conn), now, confirmed=True))
+        rules = Policies(door.conn), Leases(door.conn)
+        onlooker(door.conn, compile_services(door.conn, waiting, *rules, now, confirmed=True))
         cut = onlooker.tally.cut
         if cut != confirmed:
             settings = read_settings(door.conn)

@@ -5,18 +5,11 @@ facts come to acts as ever. A payment that helps ends the waiting.
 """
 
 from collections.abc import Collection, Iterable
-from typing import Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
 
 from aaa.store import dialect
-from aaa.store.tables import access, held_cut
-
-_PUT_OFF: Final = (
-    access.update()
-    .where(access.c.service_id == bindparam("held"))
-    .values(next_due=bindparam("due"), feed=access.c.feed)
-)
+from aaa.store.tables import held_cut
 
 
 def held_among(conn: Connection, service_ids: Collection[int]) -> set[int]:

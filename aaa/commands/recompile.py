@@ -81,7 +81,7 @@ def recompile(
     leases = Leases(conn)
     changed = 0
     for at in range(0, len(service_ids), CHUNK):
-        fresh = compile_services(conn, service_ids[at : at + CHUNK], policies, now, leases=leases)
+        fresh = compile_services(conn, service_ids[at : at + CHUNK], policies, leases, now, settling=True)
         held.release(conn, [one.stored.service.id for one in fresh if one.released])
         due = [one for one in fresh if not one.same or _at_horizon(one.stored, now)]
         if onlooker is not None:
@@ -128,16 +128,17 @@ def compile_services(
     conn: Connection,
     ids: Sequence[int],
     policies: Policies,
+    leases: Leases,
     now: int,
     *,
-    leases: Leases | None = None,
+    settling: bool = False,
     catalogue: facts.Catalogue | None = None,
     confirmed: bool = False,
 ) -> list[Fresh]:
     """Compile these services as their facts are now, under `policies`, and store no timeline; those that are gone are
-    left out. `leases` gives them the addresses that they want, None leaves them those that they have. `catalogue` has
-    VISPs and plans other than those of the database. Where a cut waits for a confirmation money does not count, unless
-    they are `confirmed`; all other rules do (R8.4).
+    left out. They have the addresses that `leases` has for them; `settling` gives them those that they want.
+    `catalogue` has VISPs and plans other than those of the database. Where a cut waits for a confirmation money does
+    not count, unless they are `confirmed`; all other rules do (R8.4).
     """
     now = policies.held_since or now
     found = facts.read_services(conn, ids, catalogue)
@@ -145,7 +146,7 @@ def compile_services(
     resolved = {one.service.id: policies.of(one, own.get(one.service.id, ())) for one in found}
     limited = [one.service for one in found if resolved[one.service.id].fup is not None]
     usage = facts.read_usage(conn, {one.id: _period_since(one, now) for one in limited})
-    leased = (leases or Leases(conn)).read([one.service.id for one in found])
+    leased = leases.read([one.service.id for one in found])
     waiting = set() if confirmed else held.held_among(conn, ids)
     spared = {
         one.service.id
@@ -160,7 +161,7 @@ def compile_services(
         return compile(resolved[number], one.service, standing, now, usage.get(number, ()), addresses)
 
     compiled = {one.service.id: one_of(one, leased.get(one.service.id, NO_LEASES)) for one in found}
-    if leases is not None:
+    if settling:
         given = leases.settle({number: its.ip_pools for number, its in compiled.items()}, now)
         compiled |= {one.service.id: one_of(one, given[one.service.id]) for one in found if one.service.id in given}
     released = waiting - spared

@@ -48,11 +48,13 @@ def read_pools(conn: Connection) -> dict[str, Pool]:
 
 
 class Leases:
-    """The addresses of the services of one transaction, which holds their locks."""
+    """The addresses of the services of one transaction, which holds their locks if it settles them. `pools` are those
+    there are, if they were read already.
+    """
 
-    def __init__(self, conn: Connection) -> None:
+    def __init__(self, conn: Connection, pools: Mapping[str, Pool] | None = None) -> None:
         self._conn = conn
-        self._pools = read_pools(conn)
+        self._pools = read_pools(conn) if pools is None else pools
         self._names = {one.id: one.name for one in self._pools.values()}
         self._held: dict[tuple[int, str], int] = {}
         """The address of a service from a pool, also one that the pool does not have any more."""
@@ -64,9 +66,17 @@ class Leases:
             return {}
         ids = list(services)
         held = select(pool_address).where(dialect.among(self._conn, pool_address.c.service_id, ids))
-        self._held = {(row.service_id, self._names[row.pool_id]): row.address for row in self._conn.execute(held).all()}
+        self._held = {
+            (row.service_id, self._names[row.pool_id]): row.address
+            for row in self._conn.execute(held).all()
+            if row.pool_id in self._names  # made since the pools were read
+        }
         waiting = select(pool_wait).where(dialect.among(self._conn, pool_wait.c.service_id, ids))
-        self._waiting = {(row.service_id, self._names[row.pool_id]) for row in self._conn.execute(waiting).all()}
+        self._waiting = {
+            (row.service_id, self._names[row.pool_id])
+            for row in self._conn.execute(waiting).all()
+            if row.pool_id in self._names
+        }
         found: dict[int, Leased] = {}
         for (service_id, name), address in self._held.items():
             if holds(self._pools[name].spans, address):

@@ -1,9 +1,11 @@
 """Preview and the breaker, on both databases: what counts, what is held, and that looking changes nothing (R8.4)."""
 
 import copy
+import re
 from typing import Any
 
 import pytest
+from sqlalchemy.event import listen
 
 from aaa.commands import breaker, door, jobs
 from aaa.commands.breaker import CutsHeld, Preview
@@ -145,6 +147,22 @@ def test_r8_4_a_preview_sees_a_plan_and_a_visp_that_only_the_file_has(database: 
         "subscribers": [{"username": "u0001", "plan": "slow"}, {"username": "ali", "plan": "slow"}],
     }
     assert effects(look(database, moved)) == {"cut": 1, "slowed": 1, "restored": 0}
+
+
+def test_the_pools_are_not_read_for_every_chunk_that_a_preview_looks_at(
+    database: Database, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "CHUNK", 2)
+    pool_reads = 0
+
+    def count(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        nonlocal pool_reads
+        pool_reads += re.search(r"FROM pool\b", statement) is not None
+
+    put(database, example(subscribers=in_debt(10)) | {"pools": [{"name": "finish-ips", "ranges": ["10.99.0.0/24"]}]})
+    listen(database.engine, "before_cursor_execute", count)
+    assert look(database, STRICTER).cut == 10
+    assert pool_reads == 2  # for what the change compiles itself, and for what a job would
 
 
 def test_r8_4_nobody_waits_while_the_services_of_a_mass_change_are_looked_at(
