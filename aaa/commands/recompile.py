@@ -15,6 +15,7 @@ from aaa.debit.compile import HORIZON, Compiled, compile
 from aaa.debit.controls.definitions import definitions
 from aaa.debit.impact import HOUR
 from aaa.debit.policy import NO_LEASES, Policy, resolve_policy
+from aaa.debit.reply import as_stored
 from aaa.debit.rules import money
 from aaa.debit.rules.case import Case
 from aaa.domain.billing_period import period_of
@@ -101,7 +102,7 @@ class Policies:
     def __init__(self, conn: Connection) -> None:
         self.held_since = held_since(conn)
         self._facts = facts.read_policy(conn)
-        self._definitions = definitions(self._facts.controls, load().check)
+        self._definitions = definitions(self._facts.controls, as_stored)
         self._settings = read_settings(conn)
         self._resolved: dict[facts.Place, Policy] = {}
 

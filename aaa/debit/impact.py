@@ -11,13 +11,13 @@ from math import inf
 from typing import Final, NamedTuple
 
 from aaa.debit.reply import RATE_LIMIT
+from aaa.domain.rate_limit import BadRateLimit, parse
 from aaa.domain.settings import Settings
 from aaa.domain.timeline import Profile, Segment, Timeline, Verdict
 
 HOUR: Final = 3_600_000_000
 FORESEEN: Final = 24 * HOUR
 """A cut that was known for this long is nobody's accident."""
-_UNITS: Final = {"k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
 
 class Effect(StrEnum):
@@ -80,29 +80,11 @@ def is_slower(profile: Profile, than: Profile) -> bool:
     mine, theirs = dict(profile).get(RATE_LIMIT, "0"), dict(than).get(RATE_LIMIT, "0")
     if mine == theirs:
         return False
-    new, old = rates(mine), rates(theirs)
-    return new is not None and old is not None and (new[0] < old[0] or new[1] < old[1])
-
-
-def rates(limit: object) -> tuple[float, float] | None:
-    """Up and down of a Mikrotik-Rate-Limit, bits per second, `inf` where there is no limit; None if it cannot be read.
-
-    Bursts, thresholds and priority, which follow after a blank, are left out.
-    """
-    first = limit.split(maxsplit=1)[:1] if isinstance(limit, str) else []
-    if not first:
-        return None
-    up, slash, down = first[0].partition("/")
-    parsed = _rate(up), _rate(down if slash else up)
-    return None if parsed[0] is None or parsed[1] is None else (parsed[0], parsed[1])
-
-
-def _rate(text: str) -> float | None:
-    unit = _UNITS.get(text[-1:].lower())
-    number = text if unit is None else text[:-1]
-    if not (number.isascii() and number.isdecimal()):
-        return None
-    return int(number) * (unit or 1) or inf
+    try:
+        new, old = parse(str(mine)).max_limit, parse(str(theirs)).max_limit
+    except BadRateLimit:
+        return False
+    return any((one or inf) < (other or inf) for one, other in zip(new, old, strict=True))
 
 
 class Affected(NamedTuple):

@@ -22,6 +22,10 @@ AttributeCheck = Callable[[str, object], None]
 """Raises ValueError, naming the attribute, unless a reply may carry it with that value."""
 
 
+def as_stored(_name: str, _value: object) -> None:
+    """The check of what was checked when it was set: whatever an older version took goes on."""
+
+
 class BadValue(ValueError):
     """A setting that cannot be accepted: where it is (`params[2].value`), and what is wrong with it."""
 

@@ -12,13 +12,16 @@ from pyrad.dictionary import Dictionary as DictionaryFiles
 from pyrad.dictionary import ParseError
 
 import dictionaries
+from aaa.domain.rate_limit import BadRateLimit, parse
 from aaa.radius import attributes
 from aaa.radius.attributes import Attribute, InvalidAttribute
 from aaa.radius.packet import VENDOR_SPECIFIC, split_vendor
 
-# What the protocol itself computes; a plan or a param must not set it.
 MOST_OCTETS: Final = 2_048
 """What all values of one attribute may come to, so that there is room for the others."""
+_RATE_LIMIT: Final = "Mikrotik-Rate-Limit"
+_USER_NAME: Final = "User-Name"
+# What the protocol itself computes; a plan or a param must not set it.
 _OWN: Final = frozenset(
     (
         "User-Password",
@@ -27,10 +30,60 @@ _OWN: Final = frozenset(
         "Class",
         "EAP-Message",
         "Framed-Protocol",
+        "MS-CHAP2-Success",
         "Message-Authenticator",
         "Proxy-State",
         "Service-Type",
         "State",
+    )
+)
+# What an Access-Accept has none of by the tables of RFC 2865 section 5.44, RFC 2869 section 5.19, RFC 3162 section 3
+# and RFC 2548 section 3, or what is of accounting (RFC 2866 section 5.13) or of CoA (RFC 5176 section 3.6) alone.
+_NOT_IN_ACCEPT: Final = frozenset(
+    (
+        "ARAP-Password",
+        "ARAP-Security",
+        "ARAP-Security-Data",
+        "Acct-Authentic",
+        "Acct-Delay-Time",
+        "Acct-Input-Gigawords",
+        "Acct-Input-Octets",
+        "Acct-Input-Packets",
+        "Acct-Link-Count",
+        "Acct-Multi-Session-Id",
+        "Acct-Output-Gigawords",
+        "Acct-Output-Octets",
+        "Acct-Output-Packets",
+        "Acct-Session-Id",
+        "Acct-Session-Time",
+        "Acct-Status-Type",
+        "Acct-Terminate-Cause",
+        "Called-Station-Id",
+        "Calling-Station-Id",
+        "Connect-Info",
+        "Error-Cause",
+        "Event-Timestamp",
+        "MS-Acct-Auth-Type",
+        "MS-Acct-EAP-Type",
+        "MS-CHAP-CPW-1",
+        "MS-CHAP-CPW-2",
+        "MS-CHAP-Challenge",
+        "MS-CHAP-Error",
+        "MS-CHAP-LM-Enc-PW",
+        "MS-CHAP-NT-Enc-PW",
+        "MS-CHAP-Response",
+        "MS-CHAP2-CPW",
+        "MS-CHAP2-Response",
+        "MS-New-ARAP-Password",
+        "MS-Old-ARAP-Password",
+        "NAS-IP-Address",
+        "NAS-IPv6-Address",
+        "NAS-Identifier",
+        "NAS-Port",
+        "NAS-Port-Id",
+        "NAS-Port-Type",
+        "Password-Retry",
+        "Prompt",
     )
 )
 # Values that open a door to whoever reads them in a log.
@@ -90,14 +143,25 @@ class Dictionary:
     def check(self, name: str, value: object) -> None:
         """Raise InvalidAttribute unless a plan, param or finish rule may send `name` with `value` (one or a list).
 
-        A reply of more than 4096 octets could not be sent at all (RFC 2865 section 3).
+        A reply of more than 4096 octets could not be sent at all (RFC 2865 section 3). For what is set, not for what
+        is stored: an older version may have taken more.
         """
-        attribute, _ = self._parse_name(name)
-        if attribute.encrypted or name in _OWN:
-            raise InvalidAttribute(f"{name}: is computed for each packet and cannot be set")
+        self.check_name(name)
+        if name == _RATE_LIMIT:
+            _check_rate_limit(value)
         size = len(self.encode(name, value))
         if size > MOST_OCTETS:
             raise InvalidAttribute(f"{name}: comes to {size} octets, a reply has room for {MOST_OCTETS} of it")
+
+    def check_name(self, name: str) -> None:
+        """Raise InvalidAttribute unless a plan, param or finish rule may send `name`, whatever its value."""
+        attribute, _ = self._parse_name(name)
+        if attribute.encrypted or name in _OWN:
+            raise InvalidAttribute(f"{name}: is computed for each packet and cannot be set")
+        if name in _NOT_IN_ACCEPT:
+            raise InvalidAttribute(f"{name}: has no place in an Access-Accept")
+        if name == _USER_NAME:
+            raise InvalidAttribute(f"{name}: would have the router call the session by another name than the login")
 
     def encode(self, name: str, value: object) -> bytes:
         """`name` as complete attribute octets, one attribute per element of a list. Raises InvalidAttribute."""
@@ -164,6 +228,15 @@ def load(path: str | None = None) -> Dictionary:
     except ParseError as error:
         raise ValueError(f"dictionary {error}") from None
     return Dictionary([_definition(files, name) for name in files.attributes])
+
+
+def _check_rate_limit(value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidAttribute(f"{_RATE_LIMIT}: must be one text such as 2M/4M")
+    try:
+        parse(value)
+    except BadRateLimit as error:
+        raise InvalidAttribute(f"{_RATE_LIMIT}: {error}") from None
 
 
 def _by_vendor_and_number(item: tuple[int, int, bytes]) -> tuple[int, int]:
