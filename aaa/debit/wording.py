@@ -14,6 +14,7 @@ Figure = int | str | None
 Names = Mapping[str, str]
 """What an operator calls the profiles among the reasons of suspension (R4.1)."""
 NO_NAMES: Final[Names] = MappingProxyType({})
+_DEEDS: Final = {"create": "the new", "update": "a change of", "delete": "the removal of"}
 
 
 def why(reason: Reason, names: Names = NO_NAMES) -> str:
@@ -39,6 +40,16 @@ def why(reason: Reason, names: Names = NO_NAMES) -> str:
         case Cause.LOGIN_TIME:
             told = f"it is outside the hours of login-time, {figures['login_time']} ("
     return f"{told}{reason.scope})"
+
+
+def deed(kind: str, subject: str, param: str | None = None) -> str:
+    """What an event of the audit log did; `param` is the one that it set on its subject, if it set one.
+
+    `payment of account:2`, `a change of plan:home20`, `the new param Framed-Pool of visp:tehran`, `usage`
+    """
+    if subject in (kind, "services"):
+        return kind
+    return f"{_DEEDS.get(kind, kind + ' of')} {f'param {param} of {subject}' if param else subject}"
 
 
 def named(reason: str, names: Names) -> str:

@@ -58,14 +58,12 @@ def find_service(conn: Connection, name: str) -> ServiceRef:
     return ServiceRef(row.id, row.account_id, row.username, row.visp_id, row.visp, row.currency, row.timezone)
 
 
-def open_sessions(conn: Connection) -> Sequence[Any]:
-    """Every live session with its NAS's name, oldest first."""
-    return conn.execute(
-        select(session, nas.c.name.label("nas"))
-        .join(nas, session.c.nas_id == nas.c.id)
-        .where(session.c.closed_at.is_(None))
-        .order_by(session.c.started_at)
-    ).all()
+def open_sessions(conn: Connection, service_id: int | None = None) -> Sequence[Any]:
+    """Every live session, of one service or of all, with its NAS's name, oldest first."""
+    found = select(session, nas.c.name.label("nas")).join(nas, session.c.nas_id == nas.c.id)
+    if service_id is not None:
+        found = found.where(session.c.service_id == service_id)
+    return conn.execute(found.where(session.c.closed_at.is_(None)).order_by(session.c.started_at)).all()
 
 
 def suspension_rows(conn: Connection, service_id: int) -> Sequence[Any]:

@@ -40,11 +40,18 @@ def read_history(conn: Connection, service_id: int) -> Iterator[tuple[Timeline, 
 
 
 def read_replacement(conn: Connection, service_id: int, at: int) -> Any:
-    """The event that replaced the timeline which was in force at `at`: (at, actor, kind, subject). None if that one is
-    the present timeline.
+    """The event that replaced the timeline which was in force at `at`: (at, actor, kind, subject, before, after).
+    None if that one is the present timeline.
     """
     replaced = (
-        select(timeline_history.c.replaced_at.label("at"), event.c.actor, event.c.kind, event.c.subject)
+        select(
+            timeline_history.c.replaced_at.label("at"),
+            event.c.actor,
+            event.c.kind,
+            event.c.subject,
+            event.c.before,
+            event.c.after,
+        )
         .join(event, timeline_history.c.event_id == event.c.id)
         .where(timeline_history.c.service_id == service_id, timeline_history.c.replaced_at > at)
         .order_by(timeline_history.c.version)

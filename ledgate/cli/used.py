@@ -24,9 +24,14 @@ class Used:
 
     def line(self) -> str:
         """The same for people."""
-        hours, minutes = divmod(self.seconds // 60, 60)
         down, up = in_gigabytes(self.down, self.gigabyte), in_gigabytes(self.up, self.gigabyte)
-        return f"used so far: {down} down, {up} up, {hours} h {minutes} min online"
+        return f"used so far: {down} down, {up} up, {in_hours(self.seconds)} online"
+
+
+def in_hours(seconds: int) -> str:
+    """Seconds as `201 h 14 min`."""
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours} h {minutes} min"
 
 
 def used_so_far(case: Case) -> Used | None:

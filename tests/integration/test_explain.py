@@ -8,29 +8,32 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from aaa import clock
 from aaa.clock import DAY
 from aaa.commands import door, jobs
 from aaa.commands.jobs import run_batch
 from aaa.domain.instant import iso
 from aaa.store.database import Database
+from aaa.store.tables import session
 from billing.commands import charge, pay
 from ledgate.cli import main
-from tests.integration.ledger import LAST_PAYMENT, NOW, example, put, ref, subscriber
+from tests.integration.ledger import LAST_PAYMENT, NOW, example, make_live, put, ref, subscriber
 
 HOUR = DAY // 24
 
 
 @pytest.fixture
 def explain(database_url: str, tmp_path: Path) -> Any:
-    """`explain(user, at)`: what `ledgate explain USER --at AT --json` prints."""
+    """`explain(user, at)`: what `ledgate explain USER --at AT --json` prints; None: now. `text`: without `--json`."""
     cleared: dict[str, str | None] = {name: None for name in os.environ if name.startswith("LEDGATE_")}
     environment = {**cleared, "LEDGATE_DATABASE_URL": database_url, "LEDGATE_STATE_DIR": str(tmp_path)}
 
-    def run(user: str, at: int, *more: str) -> Any:
-        arguments = ["explain", user, "--at", iso(at), *(more or ("--json",))]
+    def run(user: str, at: int | None, *more: str, text: bool = False) -> Any:
+        given = () if at is None else ("--at", iso(at))
+        arguments = ["explain", user, *given, *(more or (() if text else ("--json",)))]
         ended = CliRunner().invoke(main, arguments, env=environment, catch_exceptions=False)
         assert ended.exit_code == 0, ended.output
-        return ended.stdout if more else json.loads(ended.stdout)
+        return ended.stdout if more or text else json.loads(ended.stdout)
 
     return run
 
@@ -169,6 +172,80 @@ def test_r8_3_the_past_names_the_event_that_ended_it(database: Database, explain
     assert f"replaced at {iso(NOW + 2 * HOUR)} by payment of {account} (test)" in explain(
         "bob", NOW + HOUR, "--at", iso(NOW + HOUR)
     )
+
+
+def test_r8_3_the_past_names_the_param_that_ended_it(database: Database, explain: Any) -> None:
+    put(database, example(subscribers=[subscriber("bob")]))
+    for scope, hours in (("user:bob", 2), ("server", 4)):
+        put(database, {"params": [{"scope": scope, "name": "Idle-Timeout", "value": 60}]}, NOW + hours * HOUR)
+    put(database, {"params": [{"scope": "user:bob", "name": "Idle-Timeout", "value": 61}]}, NOW + 6 * HOUR)
+    put(database, {"params": [{"scope": "user:bob", "name": "Idle-Timeout", "value": None}]}, NOW + 8 * HOUR)
+    assert explain("bob", NOW + HOUR)["replaced"]["param"] == "Idle-Timeout"
+    for hours, told in (
+        (2, "the new param Idle-Timeout of user:bob"),
+        (6, "a change of param Idle-Timeout of user:bob"),
+        (8, "the removal of param Idle-Timeout of user:bob"),
+    ):
+        at = NOW + (hours - 1) * HOUR
+        assert f"replaced at {iso(NOW + hours * HOUR)} by {told} (test)" in explain("bob", at, text=True)
+
+
+def test_r1_5_what_limits_logins_is_told_with_its_scope(database: Database, explain: Any) -> None:
+    limits: list[dict[str, Any]] = [
+        {"scope": "server", "name": "simultaneous-use", "value": 2},
+        {"scope": "plan:home20", "name": "allowed-methods", "value": ["chap", "mschapv2"]},
+        {"scope": "visp:tehran", "name": "allowed-nas", "value": ["mt1"]},
+        {"scope": "visp:tehran", "name": "caller-id-lock", "value": "learn"},
+    ]
+    put(database, example(subscribers=[subscriber("bob"), subscriber("eve", mac="aabbccddeeff")], params=limits))
+    assert explain("bob", NOW)["limits"] == [
+        {"name": "caller-id-lock", "value": "learn", "scope": "visp:tehran"},
+        {"name": "allowed-nas", "value": ["mt1"], "scope": "visp:tehran"},
+        {"name": "allowed-methods", "value": ["chap", "mschapv2"], "scope": "plan:home20"},
+        {"name": "simultaneous-use", "value": 2, "scope": "server"},
+    ]
+    assert explain("bob", NOW, text=True).splitlines()[-4:] == [
+        "  caller-id-lock: the first device that comes online (visp:tehran)",
+        "  allowed-nas: mt1 (visp:tehran)",
+        "  allowed-methods: chap, mschapv2 (plan:home20)",
+        "  simultaneous-use: 2 (server)",
+    ]
+    eve = {"name": "caller-id-lock", "value": "AA:BB:CC:DD:EE:FF", "scope": "user:eve"}
+    assert explain("eve", NOW)["limits"][0] == eve
+    put(database, {"params": [{"scope": "user:eve", "name": "caller-id-lock", "value": "off"}]})
+    assert explain("eve", NOW)["limits"][0] == {**eve, "value": "off"}
+
+
+def test_r6_3_what_live_sessions_were_given_is_told(database: Database, explain: Any) -> None:
+    start = clock.now() - DAY
+    put(database, example(subscribers=[subscriber("bob"), subscriber("eve")]), start)
+    live = make_live(database, ["bob", "eve"])
+    given = {"limit_octets": 5 * 10**9, "limit_kind": "download", "limit_seconds": 7_200, "given_end": start + 9 * DAY}
+    used = {"up": 10**9, "down": 1_200_000_000, "seconds": 3_720}
+    with database.write() as conn:
+        conn.execute(session.update().where(session.c.id == live["bob"]).values(**given, **used))
+    [told] = explain("bob", None)["sessions"]
+    assert told == {
+        "nas": "live",
+        "acct_session_id": told["acct_session_id"],
+        "started": "2026-09-21T14:13:20Z",
+        "limit": {
+            "octets": 5 * 10**9,
+            "direction": "download",
+            "used": 1_200_000_000,
+            "seconds": 7_200,
+            "online": 3_720,
+            "ends": iso(start + 9 * DAY),
+        },
+    }
+    assert explain("eve", None)["sessions"][0]["limit"] is None
+    assert "sessions" not in explain("ali", None)
+    head = f"online on live since 2026-09-21T14:13:20Z (session {told['acct_session_id']}): "
+    assert (
+        f"{head}was given 5 GB (download), of which 1.2 GB are used and 2 h 0 min online, of which 1 h 2 min are used "
+        f"and nothing after {iso(start + 9 * DAY)}\n"
+    ) in explain("bob", None, text=True)
+    assert "): was given no limit\n" in explain("eve", None, text=True)
 
 
 def test_r8_3_beyond_the_horizon_todays_facts_are_compiled(database: Database, explain: Any) -> None:
