@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from aaa.clock import SECOND
 from aaa.commands.door import INLINE, lock_services
 from aaa.commands.recompile import Cause, recompile
 from aaa.domain.service import Level
@@ -46,8 +45,8 @@ def run_batch(db: Database, now: int) -> bool:
 
 
 class Job(NamedTuple):
-    """A mass change: `scope` as params name it, how many of how many services are done, and how many a second by the
-    instant asked, or by its end. Instants are UTC microseconds.
+    """A mass change: `scope` as params name it, how many of how many services are done. Instants are UTC
+    microseconds.
     """
 
     id: int
@@ -57,26 +56,24 @@ class Job(NamedTuple):
     done_at: int | None
     done: int
     total: int
-    rate: float
 
 
-def listed(conn: Connection, now: int, limit: int = 20) -> list[Job]:
+def listed(conn: Connection, limit: int = 20) -> list[Job]:
     """The open jobs and the newest of the others, the newest first."""
     newest = select(job).order_by(job.c.done_at.is_not(None), job.c.id.desc()).limit(limit)
-    found = [_job(conn, row, now) for row in conn.execute(newest)]
+    found = [_job(conn, row) for row in conn.execute(newest)]
     return sorted(found, reverse=True)
 
 
-def find(conn: Connection, job_id: int, now: int) -> Job:
+def find(conn: Connection, job_id: int) -> Job:
     """One job."""
-    return _job(conn, conn.execute(select(job).where(job.c.id == job_id)).one(), now)
+    return _job(conn, conn.execute(select(job).where(job.c.id == job_id)).one())
 
 
-def _job(conn: Connection, row: Any, now: int) -> Job:
+def _job(conn: Connection, row: Any) -> Job:
     level = Level[row.level.upper()]
     total = facts.count_services_in(conn, level, row.scope_id)
     done = total if row.done_at is not None else facts.count_services_in(conn, level, row.scope_id, to=row.cursor)
-    end = now if row.done_at is None else row.done_at
     return Job(
         row.id,
         row.kind,
@@ -85,7 +82,6 @@ def _job(conn: Connection, row: Any, now: int) -> Job:
         row.done_at,
         done,
         total,
-        done * SECOND / max(end - row.created_at, 1),
     )
 
 

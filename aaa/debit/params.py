@@ -96,14 +96,13 @@ def check(
     value: object,
     definitions: Definitions,
     check_attribute: AttributeCheck,
-    currencies: Collection[str] = (),
     path: str = "value",
     routers: Collection[str] = (),
 ) -> Any:
     """The value of a param as it is to be stored. Raises BadParam with `path`.
 
-    `currencies` are those of every VISP under the scope the param is set on: a DebitControl of another currency is
-    refused (R2.8). `routers` are the names of all there are, for allowed-nas.
+    `routers` are the names of all there are, for allowed-nas. Whether a DebitControl counts in the currency of every
+    VISP that it reaches is for `require_currency` to say, when all is known (R2.8).
     """
     if name == SIMULTANEOUS_USE:
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_SESSIONS:
@@ -122,21 +121,17 @@ def check(
             raise BadParam(path, f"{name} must be {' or '.join(map(str, GIGABYTES))}")
         return value
     if name in KINDS:
-        control = _named(definitions.of(name), name, value, path)
-        if isinstance(control, DebitControl):
-            for currency in currencies:
-                require_currency(control, currency, path)
-        return control.name
+        return _named(definitions.of(name), name, value, path).name
     try:
         return attribute_value(name, value, path, check_attribute)
     except BadValue as error:
         raise BadParam(error.path, error.message) from None
 
 
-def require_currency(control: DebitControl, currency: str, path: str) -> None:
-    """Raise BadParam if `control` counts in another currency than `currency` (R2.8)."""
+def require_currency(control: DebitControl, currency: str, path: str, visp: str = "the VISP") -> None:
+    """Raise BadParam if `control` counts in another currency than `visp`, which counts in `currency` (R2.8)."""
     if control.currency is not None and control.currency != currency:
-        raise BadParam(path, f"{DEBIT_CONTROL} {control.name} counts in {control.currency}, the VISP in {currency}")
+        raise BadParam(path, f"{DEBIT_CONTROL} {control.name} counts in {control.currency}, {visp} in {currency}")
 
 
 def resolve(params: Iterable[Param]) -> dict[str, Effective]:

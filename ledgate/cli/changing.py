@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -36,6 +37,7 @@ _FURTHEST: Final = 5 * clock.DAY
 _WATCH: Final = 0.5
 _PATIENCE: Final = 10.0
 """Seconds without any progress after which no engine seems to be there."""
+_MOST_TOLD: Final = 10
 _GROUPS: Final = ("visp", "effect", "cause", "services")
 _NAMES: Final = ("username", "visp", "effect", "cause", "at")
 
@@ -77,6 +79,9 @@ def load_command(file: Path, confirmed: int | None, as_json: bool) -> None:
         text = f"{file}: {read}; {counts.created} subscribers are new"
         if counts.jobs:
             text += f"; the engine recompiles the rest in the background (jobs {', '.join(map(str, counts.jobs))})"
+        if counts.ambiguous:
+            summary["ambiguous"] = counts.ambiguous
+            text += f"\n{_warning(counts.ambiguous)}"
         show(summary, text, as_json=as_json)
         if on_terminal():
             try:
@@ -113,7 +118,7 @@ def preview_command(file: Path, names: bool, at_text: str | None, as_json: bool)
 def jobs_command(as_json: bool) -> None:
     """The mass changes that are carried out in the background, and the last ones that were."""
     with database(settings()) as db, db.read() as conn:
-        found = jobs.listed(conn, clock.now())
+        found = jobs.listed(conn)
     listed = [
         {
             "id": one.id,
@@ -123,11 +128,10 @@ def jobs_command(as_json: bool) -> None:
             "finished": None if one.done_at is None else iso(one.done_at),
             "done": one.done,
             "total": one.total,
-            "rate": round(one.rate, 1),
         }
         for one in found
     ]
-    columns = ("id", "kind", "scope", "created", "finished", "done", "total", "rate")
+    columns = ("id", "kind", "scope", "created", "finished", "done", "total")
     show(listed, table(columns, listed) if listed else "there was no mass change yet", as_json=as_json)
 
 
@@ -149,6 +153,14 @@ def confirm_command(user: str, confirmed: int | None, as_json: bool) -> None:
     show({"username": ref.username, "cut": cut}, text, as_json=as_json)
 
 
+def _warning(ambiguous: Mapping[str, Sequence[str]]) -> str:
+    """That these usernames are in several VISPs now, the first of them by name."""
+    told = [f"{username} ({', '.join(visps)})" for username, visps in sorted(ambiguous.items())]
+    more = f" and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
+    listed = ", ".join(told[:_MOST_TOLD])
+    return f"warning: in several VISPs now, so that a login without @realm is refused: {listed}{more}"
+
+
 def _instant(text: str | None, now: int) -> int:
     """When a preview is to look: now, or at most five days ahead, as far as every timeline reaches."""
     if text is None:
@@ -168,13 +180,16 @@ def _stop(held: CutsHeld, where: str, command: str, as_json: bool) -> NoReturn:
     refuse(f"{where}{held}")
 
 
-def _read(file: Path) -> Any:
+def _read(file: Path) -> dict[str, Any]:
     try:
-        return json.loads(file.read_bytes(), object_pairs_hook=_each_key_once)
+        document = json.loads(file.read_bytes(), object_pairs_hook=_each_key_once)
     except OSError as error:
         refuse(f"{file}: {error.strerror}")
     except (ValueError, RecursionError) as error:
         refuse(f"{file}: {error}")
+    if not isinstance(document, dict):
+        refuse(f"{file}: must be an object of sections, such as {{\"subscribers\": […]}}")
+    return document
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -207,9 +222,10 @@ class _Bar:
             )
 
 
-def _bars(document: Any) -> tuple[Progress, Looked]:
+def _bars(document: Mapping[str, Any]) -> tuple[Progress, Looked]:
     """What is told of the subscribers of a file, and of the services looked at."""
-    total = len(document.get("subscribers") or ()) if isinstance(document, dict) else 0
+    given = document.get("subscribers")
+    total = len(given) if isinstance(given, list) else 0
     bar, done = _Bar("subscribers"), 0
 
     def more(count: int) -> None:
@@ -227,7 +243,7 @@ def watch(db: Database, job_id: int) -> None:
     reached, moved = -1, clock.monotonic()
     while True:
         with db.read() as conn:
-            found = jobs.find(conn, job_id, clock.now())
+            found = jobs.find(conn, job_id)
         bar(found.done if found.done_at is not None else min(found.done, found.total - 1), found.total)
         if found.done_at is not None:
             return

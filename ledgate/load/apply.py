@@ -1,6 +1,6 @@
 """Applying a load file: everything in one transaction, through the doors of access and billing (shell)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,8 +11,9 @@ from aaa.commands.breaker import Guard
 from aaa.commands.door import Change, change
 from aaa.debit import params
 from aaa.debit.controls.definitions import DEBIT_CONTROL, FINISH_RULE, KINDS, Definitions, definitions
-from aaa.debit.reply import BadValue, attributes, attributes_json
+from aaa.debit.reply import AttributeCheck, BadValue, as_stored, attributes, attributes_json
 from aaa.domain.service import Level, Status
+from aaa.radius.attributes import InvalidAttribute
 from aaa.radius.dictionary import load as load_dictionary
 from aaa.store.database import Database
 from aaa.store.seal import Sealer
@@ -35,14 +36,20 @@ SECTIONS: Final = (
     "subscribers",
 )
 
+_FOUND_LATER: Final = ("params", "subscribers")
+"""The sections in which one object may be named in several ways: they look themselves that each is there once."""
+
 
 @dataclass(slots=True)
 class Counts:
-    """What a load did: objects read per section, subscribers made, and the jobs that finish a mass change."""
+    """What a load did: objects read per section, subscribers made, and the jobs that finish a mass change. `ambiguous`
+    are those of the new usernames that are in several VISPs now, with the names of these.
+    """
 
     sections: dict[str, int] = field(default_factory=dict)
     created: int = 0
     jobs: list[int] = field(default_factory=list)
+    ambiguous: dict[str, list[str]] = field(default_factory=dict)
 
 
 Progress = Callable[[int], None]
@@ -63,12 +70,14 @@ def apply(
     try:
         with change(db, actor=actor, now=now, guard=guard) as door:
             settings = installation.put(door, chosen)
-            created, known = _apply(_Loading(door, sealer), sections, progress)
+            loading = _Loading(door, sealer)
+            created, known = _apply(loading, sections, progress)
             installation.check_reminders(settings, known, sections["overdue_policies"], chosen)
     except BadValue as error:  # the controls and params of several objects do not go together
         raise BadLoad(error.path, error.message) from None
     counts = {name: len(found) for name, found in sections.items()}
-    return Counts({**counts, "settings": sum(map(chosen.has, installation.KEYS))}, created, door.jobs)
+    counts["settings"] = sum(map(chosen.has, installation.KEYS))
+    return Counts(counts, created, door.jobs, loading.subscribers.ambiguous)
 
 
 def _apply(loading: "_Loading", sections: Mapping[str, Sequence[Any]], progress: Progress) -> tuple[int, Definitions]:
@@ -110,7 +119,20 @@ def _section(reader: Reader, name: str) -> Sequence[Any]:
         return ()
     if not isinstance(found, list):
         raise BadLoad(name, "must be a list")
+    if name not in _FOUND_LATER:
+        _require_each_once(name, found)
     return found
+
+
+def _require_each_once(section: str, objects: Sequence[Any]) -> None:
+    """Of two objects of one name the first would be lost (plans are named within their VISP)."""
+    places: dict[tuple[object, ...], str] = {}
+    for index, one in enumerate(objects):
+        if isinstance(one, Mapping) and isinstance(name := one.get("name"), str):
+            path = f"{section}[{index}]"
+            other = places.setdefault((name, str(one.get("visp")) if section == "plans" else None), path)
+            if other != path:
+                raise BadLoad(f"{path}.name", f"{name!r} is in {other} already")
 
 
 class _Loading:
@@ -120,15 +142,29 @@ class _Loading:
         self._door = door
         self._conn: Connection = door.conn
         self._sealer = sealer
-        self._check = load_dictionary().check
+        self._dictionary = load_dictionary()
         self._paths: dict[tuple[str, object], str] = {}
         """Where in the file something was put, for the checks that need all of it."""
+        self._params: dict[tuple[Level, int, str], str] = {}
+        """Where in the file each param is."""
         self.subscribers = Subscribers(door, sealer, self._paths)
 
     def definitions(self) -> Definitions:
         """Every control there is."""
         rows = self._conn.execute(select(control))
-        return definitions({(row.kind, row.name): row.value for row in rows}, self._check)
+        return definitions({(row.kind, row.name): row.value for row in rows}, as_stored)
+
+    def _unless_stored(self, stored: Iterable[tuple[str, object]]) -> AttributeCheck:
+        """The check of reply attributes that are set. Those that are `stored` so already may stay: an older version
+        may have taken what this one refuses.
+        """
+        kept = list(stored)
+
+        def check(name: str, value: object) -> None:
+            if (name, value) not in kept:
+                self._dictionary.check(name, value)
+
+        return check
 
     def visp(self, reader: Reader) -> None:
         name = reader.need("name", fields.name)
@@ -138,7 +174,7 @@ class _Loading:
             if reader.has(key) or known is None:
                 values[key] = reader.need(key, read)
         if reader.has("realm"):
-            values["realm"] = realm = reader.take("realm", fields.text(253))
+            values["realm"] = realm = reader.take("realm", fields.line(253))
             others = select(visp.c.name, visp.c.realm).where(visp.c.realm.is_not(None), visp.c.name != name)
             for other in self._conn.execute(others):
                 if realm is not None and other.realm.lower() == realm.lower():  # as logins take it
@@ -155,12 +191,13 @@ class _Loading:
     def plan(self, reader: Reader) -> None:
         name = reader.need("name", fields.name)
         visp_id, _, _ = self._visp(reader)
-        known = self._conn.execute(select(plan.c.id).where(plan.c.visp_id == visp_id, plan.c.name == name)).first()
+        known = self._conn.execute(select(plan.c.reply).where(plan.c.visp_id == visp_id, plan.c.name == name)).first()
         values: dict[str, Any] = {}
         if reader.has("reply") or known is None:
             given = reader.raw("reply") or {}
+            check = self._unless_stored(known.reply.items() if known is not None else ())
             try:
-                values["reply"] = attributes_json(attributes(given, reader.at("reply"), self._check))
+                values["reply"] = attributes_json(attributes(given, reader.at("reply"), check))
             except BadValue as error:
                 raise BadLoad(error.path, error.message) from None
         plan_id = catalogue.put_plan(self._door, visp_id, name, values)
@@ -176,10 +213,13 @@ class _Loading:
             select(control.c.value).where(control.c.kind == kind, control.c.name == name)
         ).scalar()
         found = KINDS[kind]
+        stored: list[tuple[str, object]] = []
+        if known is not None:
+            found.read(name, known, lambda attribute, value: stored.append((attribute, value)), reader.path)
         given = {key: reader.raw(key) for key in found.keys if reader.has(key)}
         merged = found.merged(known or {}, given)
         try:
-            made = found.read(name, merged, self._check, reader.path)
+            made = found.read(name, merged, self._unless_stored(stored), reader.path)
         except BadValue as error:
             raise BadLoad(error.path, error.message) from None
         if kind == FINISH_RULE:
@@ -191,6 +231,9 @@ class _Loading:
         scope = reader.need("scope", fields.text(300))
         level, scope_id = scopes.find(self._conn, scope, reader.at("scope"))
         name = reader.need("name", fields.name)
+        other = self._params.setdefault((level, scope_id, name), reader.path)
+        if other != reader.path:
+            raise BadLoad(reader.at("name"), f"{name!r} of this scope is in {other} already")
         known = self._conn.execute(
             select(param).where(param.c.level == level.name.lower(), param.c.scope_id == scope_id, param.c.name == name)
         ).first()
@@ -201,9 +244,15 @@ class _Loading:
             raise BadLoad(reader.at("value"), "is missing")
         value = reader.raw("value") if reader.has("value") or known is None else known.value
         if value is not None:
+            if known is None and params.is_reply(name):
+                try:
+                    self._dictionary.check_name(name)
+                except InvalidAttribute as error:
+                    raise BadLoad(reader.at("name"), str(error)) from None
+            check = self._unless_stored(() if known is None else ((name, known.value),))
             try:
                 value = params.check(
-                    name, value, known_controls, self._check, path=reader.at("value"), routers=self._routers(name)
+                    name, value, known_controls, check, path=reader.at("value"), routers=self._routers(name)
                 )
             except BadValue as error:
                 raise BadLoad(error.path, error.message) from None
@@ -232,7 +281,7 @@ class _Loading:
                     ("member", (level, one.scope_id, reached.id)),
                 )
                 path = next((self._paths[place] for place in places if place in self._paths), "params")
-                params.require_currency(used, reached.currency, path)
+                params.require_currency(used, reached.currency, path, f"the VISP {reached.name}")
 
     def nas(self, reader: Reader) -> None:
         name = reader.need("name", fields.name)

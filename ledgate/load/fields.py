@@ -1,9 +1,10 @@
 """Reading the values of a load file: every fault is named with its path, such as `subscribers[3].balance`. Pure."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from ipaddress import AddressValueError, IPv4Address, ip_address
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, ip_address
 from typing import Any, Final, TypeVar, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,6 +17,7 @@ T = TypeVar("T")
 
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
+_THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")
 MOST: Final = 2**62
 """The greatest amount, in minor units: sums of many still fit 64 bits."""
 
@@ -83,12 +85,27 @@ def text(most: int, least: int = 1) -> Callable[[Any, str], str]:
     return read
 
 
-name = text(64)
+def line(most: int) -> Callable[[Any, str], str]:
+    """Text that lists and logs can show on one line: no control characters, no ends of lines or paragraphs."""
+    read_text = text(most)
+
+    def read(value: Any, path: str) -> str:
+        found = read_text(value, path)
+        if not found.isprintable():  # which ZWNJ is not, though Persian names have it
+            for character in found:
+                if unicodedata.category(character) in ("Cc", "Zl", "Zp"):
+                    raise BadLoad(path, f"must not hold the control character U+{ord(character):04X}")
+        return found
+
+    return read
+
+
+name = line(64)
 
 
 def username(value: Any, path: str) -> str:
     """As RADIUS carries it: 1 to 253 octets of UTF-8 (RFC 2865 §5.1)."""
-    found = text(253)(value, path)
+    found = line(253)(value, path)
     if len(found.encode()) > 253:
         raise BadLoad(path, "must have at most 253 octets in UTF-8")
     return found
@@ -156,6 +173,20 @@ def ipv4(value: Any, path: str) -> str:
         return str(IPv4Address(text(15)(value, path)))
     except AddressValueError:
         raise BadLoad(path, f"{value!r} is not an IPv4 address") from None
+
+
+def host_ipv4(value: Any, path: str) -> str:
+    """An IPv4 address that a host may have: not of this-network, multicast or reserved (RFC 6890)."""
+    found = IPv4Address(ipv4(value, path))
+    if found in _THIS_NETWORK or found.is_multicast or found.is_reserved:
+        raise BadLoad(path, f"{value!r} is no address that a host can have")
+    return str(found)
+
+
+def zero_or_one(value: Any, path: str) -> bool:
+    if value not in (0, 1) or not isinstance(value, int) or isinstance(value, bool):
+        raise BadLoad(path, "must be 0 or 1")
+    return bool(value)
 
 
 def address(value: Any, path: str) -> str:

@@ -57,8 +57,8 @@ def _ids(conn: Connection, level: Level, name: str) -> list[int]:
 
 
 def visps_under(conn: Connection, level: Level, scope_id: int) -> Sequence[Any]:
-    """The (id, currency) of every VISP that a scope reaches services of, or will."""
-    found = select(visp.c.id, visp.c.currency)
+    """The (id, name, currency) of every VISP that a scope reaches services of, or will."""
+    found = select(visp.c.id, visp.c.name, visp.c.currency)
     if level is Level.VISP:
         found = found.where(visp.c.id == scope_id)
     elif level is Level.PLAN:

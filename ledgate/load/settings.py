@@ -29,8 +29,8 @@ MOST_SERVICES: Final = 2**31 - 1
 def put(change: Change, reader: Reader) -> Settings:
     """Set what the section gives, null restores a default; returns all that count now. Raises BadLoad."""
     reads = (
-        ("server_ip", fields.ipv4),
-        ("mikrotik_nat_disable_users", _zero_or_one),
+        ("server_ip", fields.host_ipv4),
+        ("mikrotik_nat_disable_users", fields.zero_or_one),
         ("cut_off_limit_percent", fields.whole(0, 100)),
         ("cut_off_limit_least", fields.whole(0, MOST_SERVICES)),
         ("profile_names", _profile_names),
@@ -76,9 +76,3 @@ def _allowed_pages(value: Any, path: str) -> list[str]:
         raise BadLoad(path, "must be a list")
     pages = [fields.page(one, f"{path}[{index}]") for index, one in enumerate(value)]
     return list(dict.fromkeys(pages))
-
-
-def _zero_or_one(value: Any, path: str) -> bool:
-    if not isinstance(value, int) or value not in (0, 1):
-        raise BadLoad(path, "must be 0 or 1")
-    return bool(value)

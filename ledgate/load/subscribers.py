@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from aaa.commands import catalogue, services, suspensions
 from aaa.commands.door import Change
+from aaa.domain.instant import iso
 from aaa.domain.service import Level
 from aaa.domain.suspension import Suspension
 from aaa.store import dialect
@@ -30,7 +31,8 @@ class Names:
     visps: Mapping[str, tuple[int, str, str]]
     plans: Mapping[tuple[int, str], int]
     scopes: Mapping[tuple[Level, str], int]
-    seen: set[tuple[int, str]] = field(default_factory=set)
+    seen: dict[tuple[int, str], str] = field(default_factory=dict)
+    """Where in the file a subscriber is, by VISP id and username."""
 
 
 class Subscribers:
@@ -42,6 +44,8 @@ class Subscribers:
         self._sealer = sealer
         self._paths = paths
         self._accounts = accounts.Accounts(door)
+        self.ambiguous: dict[str, list[str]] = {}
+        """The usernames made here that are in several VISPs now, and those by name."""
         self._present: set[str] = set()
         """The usernames of the file that there are already."""
 
@@ -89,12 +93,14 @@ class Subscribers:
         for reader, username in zip(readers, usernames, strict=True):
             place, existing = self._place(reader, username, known.get(username, []), names)
             visp_id, currency, zone = place
-            if (visp_id, username) in names.seen:
-                raise BadLoad(reader.at("username"), f"{username!r} is there twice")
-            names.seen.add((visp_id, username))
+            other = names.seen.setdefault((visp_id, username), reader.path)
+            if other != reader.path:
+                raise BadLoad(reader.at("username"), f"{username!r} is in {other} already")
             values = self._service_values(reader, visp_id, zone, names)
             balance = reader.take("balance", fields.whole(-fields.MOST, fields.MOST)) or 0
             last_payment = reader.take("last_payment", fields.instant(zone))
+            if last_payment is not None and last_payment > self._door.now:
+                raise BadLoad(reader.at("last_payment"), f"{iso(last_payment)} is yet to come: nobody has paid then")
             wanted = suspension_lists.read(reader, zone)
             if existing is not None:
                 secret = reader.take("password", fields.password, null=False)
@@ -119,7 +125,16 @@ class Subscribers:
             if those := to_suspend[one.visp_id, one.username]:
                 suspended[its.service_id] = those
         suspensions.replace(self._door, suspended)
+        if len(names.visps) > 1:
+            self._note_ambiguous([one.username for one in (*fresh, *joining)])
         return len(made)
+
+    def _note_ambiguous(self, made: Sequence[str]) -> None:
+        homes = select(service.c.username, visp.c.name).join(visp, service.c.visp_id == visp.c.id).order_by(visp.c.name)
+        found: dict[str, list[str]] = {}
+        for row in self._conn.execute(homes.where(dialect.among(self._conn, service.c.username, made))):
+            found.setdefault(row.username, []).append(row.name)
+        self.ambiguous.update((username, visps) for username, visps in found.items() if len(visps) > 1)
 
     def _place(
         self, reader: Reader, username: str, known: Sequence[Any], names: Names

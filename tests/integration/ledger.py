@@ -1,7 +1,7 @@
 """What the tests of the ledger share: the document of the manual, its loading, and looking at what is stored."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -80,11 +80,24 @@ EXAMPLE: dict[str, list[dict[str, Any]]] = {
 
 
 def example(**sections: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The document of the manual, with more objects in its sections."""
-    document = copy.deepcopy(EXAMPLE)
-    for name, more in sections.items():
-        document[name] = document[name] + more
-    return document
+    """The document of the manual, with more objects in its sections, and more keys of those it has by name."""
+    return extended(EXAMPLE, sections)
+
+
+def extended(
+    document: Mapping[str, list[dict[str, Any]]], sections: Mapping[str, list[dict[str, Any]]]
+) -> dict[str, list[dict[str, Any]]]:
+    """A document with more objects in its sections, and more keys of those that it has by name."""
+    found = copy.deepcopy(dict(document))
+    for section, more in sections.items():
+        listed = found.setdefault(section, [])
+        known = {(one.get("name"), one.get("visp")): one for one in listed if section != "params"}
+        for one in more:
+            if "name" in one and (one["name"], one.get("visp")) in known:
+                known[one["name"], one.get("visp")].update(one)
+            else:
+                listed.append(one)
+    return found
 
 
 def subscriber(username: str, balance: Any = 0, **more: Any) -> dict[str, Any]:

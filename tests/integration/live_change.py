@@ -33,6 +33,7 @@ from aaa.store.tables import access, attempt, enforcement, nas, profile, session
 from billing import commands
 from ledgate.lab.nas import Change, Nas, Refused, Session, Subscriber
 from ledgate.load import load
+from tests.integration.ledger import extended
 
 SECRET = b"testing123"
 DEADLINE = 10.0
@@ -151,9 +152,7 @@ class Live:
                 for one in subscribers
             ],
         }
-        for name, more in sections.items():
-            document[name] = document.get(name, []) + more
-        load(self.loads, document, self.sealer, actor="test", now=clock.now())
+        load(self.loads, extended(document, sections), self.sealer, actor="test", now=clock.now())
 
     def nas(self, **changes: Any) -> dict[str, Any]:
         """The scene's router as a load file has it."""

@@ -310,7 +310,7 @@ IN_IRR = {"name": "Home-Users", "currency": "IRR"}
         ({"params": [{"scope": "world", "name": "DebitControl", "value": "VIP"}]}, "params[0].scope"),
         ({"params": [{"scope": "user:zoe", "name": "DebitControl", "value": "VIP"}]}, "params[0].scope"),
         ({"params": [{"scope": "server", "name": "DebitControl", "value": "Nobody"}]}, "params[0].value"),
-        ({"params": [{"scope": "server", "name": "Debitcontrol", "value": "VIP"}]}, "params[0].value"),
+        ({"params": [{"scope": "server", "name": "Debitcontrol", "value": "VIP"}]}, "params[0].name"),
         ({"params": [{"scope": "server", "name": "DebitControl", "value": "VIP", "status": "on"}]}, "params[0].status"),
         ({"params": [{"scope": "visp:tehran", "name": "simultaneous-use"}]}, "params[0].value"),
         ({"params": [{"scope": "visp:tehran", "name": "simultaneous-use", "value": 0}]}, "params[0].value"),

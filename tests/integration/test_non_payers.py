@@ -104,7 +104,7 @@ def test_r4_8_the_switch_lifts_and_restores_and_nothing_of_it_is_stored(database
     [stored] = rows(database, control, control.c.kind == "SuspendPolicy")
     assert (stored.value["pozastavit_neplatice"], stored.value["pozastavit_po_splatnosti"]) == (0, 14)
     before = service_row(database, "bob")
-    put(database, {"suspend_policies": [{"name": "strict", "suspend_non_payers": True}]}, LATER + 1)
+    put(database, {"suspend_policies": [{"name": "strict", "suspend_non_payers": 1}]}, LATER + 1)
     told = reason(database, "bob", LATER + 1)
     assert told is not None and told.cause is Cause.SUSPENDED
     assert service_row(database, "bob") == before

@@ -30,11 +30,11 @@ def integer(fields: Mapping[str, object], key: str, path: str, least: int, most:
 
 
 def switch(fields: Mapping[str, object], key: str, path: str) -> bool:
-    """A key that is 0 or 1, or false or true; absent or null it is off. Raises BadControl."""
+    """A key that is 0 or 1; absent or null it is off. Raises BadControl."""
     value = fields.get(key)
     if value is None:
         return False
-    if not isinstance(value, int) or value not in (0, 1):
+    if not isinstance(value, int) or isinstance(value, bool) or value not in (0, 1):
         raise BadControl(under(path, key), "must be 0 or 1")
     return bool(value)
 

@@ -95,7 +95,7 @@ def _level(value: object, path: str, direction: Direction, check: AttributeCheck
     if hours is not None and fields.get("direction") is not None:
         raise BadControl(under(path, "direction"), "has no meaning with hours")
     reduce, suspend = fields.get("reduce"), fields.get("suspend")
-    if suspend not in (None, False, True):
+    if suspend is not None and not isinstance(suspend, bool):
         raise BadControl(under(path, "suspend"), "must be true or false")
     if (reduce is None) == (not suspend):
         raise BadControl(path, "needs either reduce or suspend")

@@ -110,6 +110,7 @@ def test_r6_1_gigabytes_have_three_decimals(limit: float) -> None:
         ({"gb": 1, "hours": 1, "suspend": True}, "", "needs either gb or hours"),
         ({"gb": 1}, "", "needs either reduce or suspend"),
         ({"gb": 1, "suspend": False}, "", "needs either reduce or suspend"),
+        ({"gb": 1, "suspend": 1}, ".suspend", "must be true or false"),
         ({"gb": 1, "suspend": True, "reduce": "1M"}, "", "needs either reduce or suspend"),
         ({"gb": 1, "suspend": "yes"}, ".suspend", "must be true or false"),
         ({"gb": 1, "reduce": 5}, ".reduce", "must be a rate limit such as 5M/5M"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from aaa.debit.controls.definitions import Definitions
-from aaa.debit.params import BadParam, check, is_reply, resolve
+from aaa.debit.params import BadParam, check, is_reply, require_currency, resolve
 from aaa.debit.reply import BadValue
 from aaa.domain.service import SERVER, Param, Scope, Status
 from tests.unit.debit import cases
@@ -186,7 +186,7 @@ def test_r1_4_groups() -> None:
 
 
 def test_r2_8_a_control_with_a_currency_is_refused_where_a_visp_has_another() -> None:
-    assert check("DebitControl", "Home-Users", KNOWN, cases.check_attribute, ["IRR"]) == "Home-Users"
-    assert check("DebitControl", "VIP", KNOWN, cases.check_attribute, ["IRR", "CZK"]) == "VIP"
-    with pytest.raises(BadParam, match="Home-Users counts in IRR, the VISP in CZK"):
-        check("DebitControl", "Home-Users", KNOWN, cases.check_attribute, ["IRR", "CZK"])
+    require_currency(KNOWN.controls["Home-Users"], "IRR", "value")
+    require_currency(KNOWN.controls["VIP"], "CZK", "value")
+    with pytest.raises(BadParam, match=r"^value: DebitControl Home-Users counts in IRR, the VISP brno in CZK$"):
+        require_currency(KNOWN.controls["Home-Users"], "CZK", "value", "the VISP brno")

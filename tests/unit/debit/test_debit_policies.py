@@ -31,7 +31,6 @@ def read(kind: str, value: object) -> Control:
 def test_r4_5_ispadmin_s_keys_and_their_english_names_say_the_same() -> None:
     wanted = SuspendPolicy("x", True, 10, 39_900, "any")
     assert suspend_policy("x", CZECH) == suspend_policy("x", ENGLISH) == wanted
-    assert suspend_policy("x", {**ENGLISH, "suspend_non_payers": True}) == wanted
     assert wanted.to_json() == CZECH
     assert suspend_policy("x", wanted.to_json()) == wanted
 
@@ -61,7 +60,6 @@ def test_r5_1_an_overdue_policy_comes_back_from_its_json() -> None:
     found = overdue_policy("x", REMINDS)
     assert found == OverduePolicy("x", True, 3, 2, 1000, "reject")
     assert found.to_json() == REMINDS
-    assert overdue_policy("x", {**REMINDS, "remind_pay": True}) == found
     merged = KINDS[OVERDUE_POLICY].merged(REMINDS, {"remind_pay": 0, "overdue_https": None})
     assert read(OVERDUE_POLICY, merged) == OverduePolicy("x", False, 3, 2, 1000, "allow")
 
@@ -79,6 +77,7 @@ def test_r5_1_absent_and_null_do_not_remind(value: object) -> None:
         (SUSPEND_POLICY, {"pozastavit_neplatice": 2}, "pozastavit_neplatice", "must be 0 or 1"),
         (SUSPEND_POLICY, {"pozastavit_neplatice": "1"}, "pozastavit_neplatice", "must be 0 or 1"),
         (SUSPEND_POLICY, {"suspend_non_payers": 1.0}, "suspend_non_payers", "must be 0 or 1"),
+        (SUSPEND_POLICY, {"suspend_non_payers": True}, "suspend_non_payers", "must be 0 or 1"),
         (SUSPEND_POLICY, {"suspend_non_payers": []}, "suspend_non_payers", "must be 0 or 1"),
         (SUSPEND_POLICY, {"pozastavit_po_splatnosti": -1}, "pozastavit_po_splatnosti", "must be an integer from 0 to"),
         (SUSPEND_POLICY, {"pozastavit_po_splatnosti": 3661}, "pozastavit_po_splatnosti", "must be an integer"),
@@ -102,6 +101,7 @@ def test_r5_1_absent_and_null_do_not_remind(value: object) -> None:
         ),
         (OVERDUE_POLICY, "remind", "", "must be an object"),
         (OVERDUE_POLICY, {"remind": 1}, "remind", "unknown key; known are remind_pay, "),
+        (OVERDUE_POLICY, {"remind_pay": False}, "remind_pay", "must be 0 or 1"),
         (OVERDUE_POLICY, {"remind_pay": "yes"}, "remind_pay", "must be 0 or 1"),
         (OVERDUE_POLICY, {"remind_after_pay_day": -1}, "remind_after_pay_day", "must be an integer from 0 to"),
         (OVERDUE_POLICY, {"remind_time": 0}, "remind_time", "must be an integer from 1 to"),
