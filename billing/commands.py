@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from aaa.commands.door import Change, change
 from aaa.commands.recompile import Policies
+from aaa.domain.money import format_amount
 from aaa.domain.standing import Standing
 from aaa.store import dialect, facts
 from aaa.store.database import Database
@@ -63,7 +64,8 @@ def _pay(db: Database, ref: ServiceRef, amount: int, external_id: str, provider:
             if (known.amount, known.account_id) != (amount, ref.account_id):
                 whose = "this account" if known.account_id == ref.account_id else "another account"
                 raise Refused(
-                    f"payment {external_id!r} is known already, with {known.amount} on {whose}: nothing was posted"
+                    f"payment {external_id!r} is known already, with {known.amount} minor units on {whose}: "
+                    "nothing was posted"
                 )
             return Posted(before, before, None, repeated=True)
         after = _within(standing.paid(before, standing.Payment(amount, now)))
@@ -111,10 +113,11 @@ def charge(
         ceiling = _max_debt(door.conn, ref.service_id)
         would_be = max(0, before.debt - before.credit + amount)
         beyond = ceiling is not None and would_be > ceiling
-        if beyond and not override:
+        if ceiling is not None and beyond and not override:
             raise Refused(
-                f"the charge of {amount} would bring the debt of {ref.username} from {before.debt} to {would_be}, "
-                f"above max_debt {ceiling}: nothing was posted"
+                f"the charge of {_told(amount, before)} would bring the debt of {ref.username} from "
+                f"{_told(before.debt, before)} to {_told(would_be, before)}, above max_debt {_told(ceiling, before)}: "
+                "nothing was posted"
             )
         [charge_id] = dialect.new_ids(door.conn, tables.charge, 1)
         after = _within(standing.charged(before, standing.Charge(charge_id, amount, now, due_at)))
@@ -127,6 +130,10 @@ def charge(
         door.touch(services, cause="charge", event=event)
         door.hold_cuts(db, services, event)
         return Posted(before, after, event, held=door.held)
+
+
+def _told(amount: int, of: Standing) -> str:
+    return format_amount(amount, of.currency)
 
 
 def _check_amount(what: str, amount: int) -> None:

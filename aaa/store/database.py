@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -110,6 +111,12 @@ _LOOK_UPS = (
     "SET enable_mergejoin = off",
     "SET jit = off",
 )
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Where an SQLite database is or would be; None for any other."""
+    parsed = make_url(url)
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
 
 
 def open_database(url: str, *, pool_size: int = 5, look_ups: bool = False) -> Database:

@@ -1,5 +1,6 @@
 """`ledgate pay`, `charge`: money by hand."""
 
+import re
 import secrets
 from datetime import date, datetime
 from typing import Any
@@ -17,7 +18,21 @@ from ledgate.cli.terminal import actor, as_json, database, faults_in_one_line, r
 from ledgate.load.fields import parse_instant
 
 
-@click.command("pay")
+class _OfAnAmount(click.Command):
+    """A command whose amount, where it is below zero, is no option: it is refused with its reason."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption:
+            below = next((one for one in given if re.fullmatch(r"-[0-9][0-9.,]*", one)), None)
+            if below is None:
+                raise
+            raise click.UsageError(f"an amount must be above zero, not {below}") from None
+
+
+@click.command("pay", cls=_OfAnAmount)
 @click.argument("user")
 @click.argument("amount", type=int)
 @click.option("--id", "external_id", metavar="ID", help="The payment's own id: a known one posts nothing again.")
@@ -38,7 +53,7 @@ def pay_command(user: str, amount: int, external_id: str | None, as_json: bool) 
     )
 
 
-@click.command("charge")
+@click.command("charge", cls=_OfAnAmount)
 @click.argument("user")
 @click.argument("amount", type=int)
 @click.option("--due", metavar="DATE", help="When it is due, as 2026-12-31 in the VISP's days (default: today).")

@@ -92,8 +92,8 @@ def suspensions_command(user: str, as_json: bool) -> None:
         }
         for row in rows
     ]
-    columns = ("reason", "from", "to", "repeat", "made", "made_by", "lifted", "lifted_by")
-    shown = [row | {"reason": named(row["reason"], names)} for row in listed]
+    columns = ("reason", "from", "to", "repeat", "invoicing", "made", "made_by", "lifted", "lifted_by")
+    shown = [row | {"reason": named(row["reason"], names), "invoicing": _invoicing(row)} for row in listed]
     show(listed, table(columns, shown) if shown else f"{ref.username} was never suspended", as_json=as_json)
 
 
@@ -112,10 +112,16 @@ def _json(one: Suspension) -> dict[str, Any]:
     return {**suspensions.spelled(one), "from": _iso(one.start), "to": _iso(one.end)}
 
 
+def _invoicing(row: dict[str, Any]) -> str:
+    return "suspended" if row["suspend_invoicing"] else "goes on"
+
+
 def _words(one: Suspension) -> str:
     told = one.reason
     if one.start is not None:
         told += f" from {iso(one.start)}"
     if one.end is not None:
         told += f" to {iso(one.end)}"
-    return told if one.repeat is Repeat.NONE else f"{told}, {one.repeat.value}"
+    if one.repeat is not Repeat.NONE:
+        told += f", {one.repeat.value}"
+    return f"{told}, with invoicing" if one.suspend_invoicing else told

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from aaa.debit.explain import NothingKnown
 from aaa.store import seal
-from aaa.store.database import BadDatabaseUrl, Database, open_database
+from aaa.store.database import BadDatabaseUrl, Database, open_database, sqlite_file
 from aaa.store.queries import NotFound
 from billing import commands as billing
 from ledgate import config, demo, load, migrate, supervisor
@@ -85,7 +85,10 @@ def settings() -> Settings:
 
 @contextmanager
 def database(found: Settings) -> Iterator[Database]:
-    """The database, of this version's schema."""
+    """The database, of this version's schema. An SQLite file that is missing is not made."""
+    file = sqlite_file(found.database_url)
+    if file is not None and not file.exists():
+        refuse(f"there is no database {file}: run `ledgate migrate` first, which makes it")
     db = open_database(found.database_url)
     try:
         migrate.require_current(db)

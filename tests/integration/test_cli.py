@@ -54,9 +54,11 @@ def test_from_load_to_explain(ledgate: Ledgate, document: Path, database: Databa
     )
     before = content_of(database)
     assert "was known already, nothing was posted" in ledgate("pay", "bob", "300000", "--id", "bank-1")
-    assert "is known already, with 300000 on this account" in ledgate.refuses("pay", "bob", "5", "--id", "bank-1")
+    known = ledgate.refuses("pay", "bob", "5", "--id", "bank-1")
+    assert "is known already, with 300000 minor units on this account" in known
     told = ledgate.refuses("charge", "bob", "300001")
-    assert told.startswith("the charge of 300001 would bring the debt of bob from 500000 to 800001, above max_debt 8")
+    figures = "from 500,000 IRR to 800,001 IRR, above max_debt 800,000 IRR"
+    assert told == f"the charge of 300,001 IRR would bring the debt of bob {figures}: nothing was posted"
     assert content_of(database) == before
     assert "allow" in ledgate("explain", "bob@tehran.example")
     charged = ledgate("charge", "bob@tehran", "300001", "--override", "--note", "a router", "--due", "2027-01-31")
@@ -142,6 +144,9 @@ def test_every_command_explains_itself(embedded: Ledgate) -> None:
         (["pay", "bob", "5.5"], "Invalid value for 'AMOUNT': '5.5' is not a valid integer."),
         (["pay", "bob", "0"], "a payment must be above zero"),
         (["charge", "bob", "0"], "a charge must be above zero"),
+        (["pay", "bob", "-5"], "an amount must be above zero, not -5"),
+        (["charge", "bob", "-50", "--note", "-7"], "an amount must be above zero, not -50"),
+        (["pay", "-x", "bob", "5"], "No such option '-x'."),
         (["pay", "bob", "9" * 30], "a payment must be above zero and at most"),
         (["pay", "bob"], "Missing argument 'AMOUNT'."),
         (["pay", "bob", "5", "--id", "x" * 201], "the id of a payment must have 1 to 200 characters"),
@@ -171,6 +176,8 @@ def test_bad_input_ends_with_one_line_and_status_2(
         ('{"subscribers": [', "Expecting value"),
         ("[" * 100_000, "maximum recursion depth exceeded"),
         ('{"visps": [], "visps": []}', "the key 'visps' is twice in one object"),
+        ("[]", "must be an object of sections"),
+        ("null", "must be an object of sections"),
     ],
 )
 def test_a_file_that_is_no_json_is_refused(embedded: Ledgate, tmp_path: Path, content: str, told: str) -> None:
@@ -181,6 +188,18 @@ def test_a_file_that_is_no_json_is_refused(embedded: Ledgate, tmp_path: Path, co
 def test_a_file_that_is_not_there_or_no_file_is_refused(embedded: Ledgate, tmp_path: Path) -> None:
     assert embedded.refuses("load", "/nonexistent.json") == "/nonexistent.json: No such file or directory"
     assert "is a directory" in embedded.refuses("load", str(tmp_path))
+
+
+def test_a_name_that_comes_to_several_visps_is_warned_of(embedded: Ledgate, document: Path, tmp_path: Path) -> None:
+    embedded("load", str(document))
+    brno = {"name": "brno", "currency": "CZK", "timezone": "Europe/Prague"}
+    twins = [subscriber(name, visp="brno", plan=None) for name in ("bob", "eve", "joe")]
+    told = embedded("load", str(written(tmp_path, {"visps": [brno], "subscribers": twins[:1]}, "one.json")))
+    assert told.splitlines()[1:] == [
+        "warning: in several VISPs now, so that a login without @realm is refused: bob (brno, tehran)"
+    ]
+    loaded = embedded.json("load", str(written(tmp_path, {"subscribers": twins[1:]}, "two.json")))
+    assert loaded["ambiguous"] == {"eve": ["brno", "tehran"]}
 
 
 def test_a_fault_in_the_file_is_named_with_its_path_and_no_password(embedded: Ledgate, tmp_path: Path) -> None:
@@ -210,9 +229,24 @@ def test_a_missing_key_file_is_refused_when_there_are_sealed_passwords(embedded:
 def test_a_database_without_this_versions_schema_is_refused(
     tmp_path: Path, document: Path, arguments: list[str]
 ) -> None:
+    (tmp_path / "new.sqlite").touch()
     ledgate = Ledgate(f"sqlite:///{tmp_path / 'new.sqlite'}", tmp_path / "state")
     given = [str(document) if one == "FILE" else one for one in arguments]
-    assert "run `ledgate migrate` first" in ledgate.refuses(*given)
+    assert "has schema none, this version of ledgate needs" in ledgate.refuses(*given)
+
+
+@pytest.mark.parametrize("arguments", [["explain", "bob"], ["jobs"], ["pay", "bob", "1"], ["load", "FILE"]])
+def test_a_database_that_is_missing_is_told_and_not_made(tmp_path: Path, document: Path, arguments: list[str]) -> None:
+    missing = tmp_path / "elsewhere" / "new.sqlite"
+    ledgate = Ledgate(f"sqlite:///{missing}", tmp_path / "state")
+    given = [str(document) if one == "FILE" else one for one in arguments]
+    missing.parent.mkdir()
+    told = f"there is no database {missing}: run `ledgate migrate` first, which makes it"
+    assert ledgate.refuses(*given) == told
+    assert not list(missing.parent.iterdir())
+    missing.parent.rmdir()
+    assert ledgate.refuses(*given) == told
+    assert not missing.parent.exists()
 
 
 def test_a_database_of_another_schema_is_refused(ledgate: Ledgate, database: Database) -> None:

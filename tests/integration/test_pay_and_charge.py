@@ -92,9 +92,9 @@ def test_r7_4_a_known_id_with_another_amount_or_account_is_refused(database: Dat
     put(database, example(subscribers=[subscriber("bob", -900), subscriber("eve", -900)]))
     _pay(database, "bob", 500, "bank-1")
     before = content(database)
-    with pytest.raises(Refused, match="'bank-1' is known already, with 500 on this account"):
+    with pytest.raises(Refused, match="'bank-1' is known already, with 500 minor units on this account"):
         _pay(database, "bob", 501, "bank-1")
-    with pytest.raises(Refused, match="'bank-1' is known already, with 500 on another account"):
+    with pytest.raises(Refused, match="'bank-1' is known already, with 500 minor units on another account"):
         _pay(database, "eve", 500, "bank-1")
     assert content(database) == before
 
@@ -199,7 +199,8 @@ def test_r7_1_no_update_is_lost_when_many_pay_and_charge_one_account(database: D
 def test_r2_7_a_charge_above_the_ceiling_is_refused_with_the_figures(database: Database) -> None:
     put(database, example(subscribers=[subscriber("bob", -799_000)]))
     before = content(database)
-    told = "the charge of 1001 would bring the debt of bob from 799000 to 800001, above max_debt 800000"
+    figures = "from 799,000 IRR to 800,001 IRR, above max_debt 800,000 IRR"
+    told = f"the charge of 1,001 IRR would bring the debt of bob {figures}"
     with pytest.raises(Refused, match=told):
         _charge(database, "bob", 1001)
     assert content(database) == before

@@ -203,6 +203,19 @@ def test_r4_1_from_the_command_line(ledgate: Callable[..., Result], database: Da
     assert ledgate("suspensions", "ali").output == "ali was never suspended\n"
 
 
+def test_r4_2_that_invoicing_is_suspended_too_is_kept_and_told(
+    ledgate: Callable[..., Result], database: Database
+) -> None:
+    put(database, bob(SUMMER, {"reason": "not_set", "from": "2027-03-01"}), clock.now())
+    assert [one.suspend_invoicing for one in held(database)] == [True, False]  # it is off by default
+    head, *listed = ledgate("suspensions", "bob").output.splitlines()
+    at = head.index("invoicing")
+    assert [line[at : at + 9] for line in listed] == ["suspended", "goes on  "]
+    told = ledgate("suspend", "bob", "--reason", "profile3", "--with-invoicing").output
+    assert told.endswith(", with invoicing\n")
+    assert "with invoicing" not in ledgate("suspend", "bob", "--reason", "not_set").output
+
+
 def test_r4_1_profiles_have_the_operators_names(database: Database, ledgate: Any) -> None:
     summer = {"reason": "profile3", "from": "2026-07-01T00:00:00"}
     put(database, example(subscribers=[subscriber("bob", suspensions=[summer])]))
