@@ -188,7 +188,7 @@ def _read(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         refuse(f"{file}: {error}")
     if not isinstance(document, dict):
-        refuse(f"{file}: must be an object of sections, such as {{\"subscribers\": […]}}")
+        refuse(f'{file}: must be an object of sections, such as {{"subscribers": […]}}')
     return document
 
 

@@ -35,7 +35,7 @@ def put(change: Change, reader: Reader) -> Settings:
         ("cut_off_limit_least", fields.whole(0, MOST_SERVICES)),
         ("profile_names", _profile_names),
         ("allowed_pages", _allowed_pages),
-        ("radius_ip", fields.ipv4),
+        ("radius_ip", fields.host_ipv4),
         ("router_radius", fields.switch),
         ("router_drift", fields.one_of("repair", "report")),
         ("router_check_minutes", fields.whole(1, 24 * 60)),
