@@ -37,7 +37,8 @@ class Nas:
     """The router. Use it as a context manager: it listens for CoA while it is open, on `coa` (port 0: a free one).
 
     `on_change` is called for each CoA and Disconnect as it is answered, `on_login` for each redial; both from the
-    router's own threads. `seed` decides which datagrams are lost where `behaviour.drop` says that some are.
+    router's own threads. `timeout`: seconds until a RADIUS request is sent again. `seed` decides which datagrams are
+    lost where `behaviour.drop` says that some are.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Nas:
         coa: Address = ("127.0.0.1", 0),
         on_change: Callable[[Change], None] | None = None,
         on_login: Callable[[Subscriber, Session | Refused], None] | None = None,
+        timeout: float = 1.0,
         seed: int | None = None,
     ) -> None:
         self.identifier = identifier
@@ -60,7 +62,8 @@ class Nas:
         self._secret = Secret(secret)
         self._closing = threading.Event()
         self._chance = random.Random(seed)
-        self._client = Client(auth, acct, self._secret, coa[0], lost=self._lost, given_up=self._closing.is_set)
+        given_up = self._closing.is_set
+        self._client = Client(auth, acct, self._secret, coa[0], timeout, lost=self._lost, given_up=given_up)
         self._dictionary = load()
         self._judge = Judge(identifier, self._secret, self._dictionary, self.behaviour)
         self._on_change = on_change
@@ -74,7 +77,7 @@ class Nas:
         self.coa_port: int = self._coa.getsockname()[1]
 
     def __enter__(self) -> Self:
-        self._start(self._listen)
+        self._spawn(self._listen)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -163,6 +166,10 @@ class Nas:
         about = self._about(session.subscriber, session.acct_session_id, session.framed_ip)
         return self._client.account(about + classes + self._dictionary.encode_profile(pairs) + more)
 
+    def _takes_coa(self) -> bool:
+        """Whether the router listens to CoA at all."""
+        return True
+
     def _began_session(self, session: Session) -> None:
         """A session stands. Called with the lock held, as are the next two."""
 
@@ -213,6 +220,10 @@ class Nas:
         return self.behaviour.drop > 0 and self._chance.random() < self.behaviour.drop
 
     def _start(self, work: Callable[..., object], *arguments: object) -> None:
+        """Do something that takes its time, beside what the router does anyway."""
+        self._spawn(work, *arguments)
+
+    def _spawn(self, work: Callable[..., object], *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments, name=f"nas {self.identifier}")
         self._threads.append(thread)
         thread.start()
@@ -232,7 +243,7 @@ class Nas:
 
     def _answer(self, data: bytes, source: Any) -> None:
         """Carry a request out once, and answer it as often as it comes. What is not proven gets no answer."""
-        request = proven(data, self._secret)
+        request = proven(data, self._secret) if self._takes_coa() else None
         if request is None:
             return
         again = self._judge.repeated(request, source)

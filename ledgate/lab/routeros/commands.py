@@ -207,8 +207,9 @@ def _take_rows(table: Table, given: dict[str, str], verb: str) -> list[Row]:
     if not references:
         raise no_such_item()
     rows = _rows(table, ",".join(references))
-    for row in rows:
-        refuse_change(row, verb)
+    if table.menu.kind != "seen":
+        for row in rows:
+            refuse_change(row, verb)
     return rows
 
 
@@ -259,7 +260,7 @@ def _ping(device: Device, sentence: Sentence, _now: int) -> Answer:
     items: list[Item] = []
     for number in range(min(count, 100)):
         item = {"seq": str(number), "host": host}
-        if device.reachable:
+        if device.behaviour.reachable:
             received += 1
             item |= {"size": "56", "ttl": "64", "time": "1ms"}
         else:
@@ -272,7 +273,7 @@ def _ping(device: Device, sentence: Sentence, _now: int) -> Answer:
 def _fetch(device: Device, sentence: Sentence, _now: int) -> Answer:
     if "url" not in sentence.arguments:
         raise Trap("missing value(s) of argument(s) url", None)
-    if not device.reachable:
+    if not device.behaviour.reachable:
         raise failure("connection timeout")
     return Answer([{"status": "finished", "downloaded": "0", "total": "0", "duration": "1s"}])
 

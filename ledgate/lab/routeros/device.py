@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from ledgate.lab.behaviour import Behaviour
 from ledgate.lab.routeros import access, firewall, services
 from ledgate.lab.routeros.menus import Menu
 from ledgate.lab.routeros.tables import Row, Table
@@ -51,15 +52,13 @@ class Device:
         *,
         identity: str = "MikroTik",
         names: Mapping[str, Sequence[str]] | None = None,
+        behaviour: Behaviour | None = None,
     ) -> None:
         self.version_text = version
         self.version = version_of(version)
         self.names = dict(names or {})
         self.hooks = Hooks()
-        self.reachable = True
-        """Whether `/ping` and `/tool/fetch` find anybody."""
-        self.clock_offset = 0
-        """Seconds by which the router's clock is ahead."""
+        self.behaviour = behaviour or Behaviour()
         self.began = now
         self.tables = {menu.path: Table(menu, self.version) for menu in MENUS.values() if menu.known(self.version)}
         for table in self.tables.values():
@@ -103,7 +102,7 @@ class Device:
         """Forget what is not stored: whatever is dynamic, and whatever was seen."""
         self.began = now
         for table in self.tables.values():
-            lost = [row for row in table if row.dynamic or row.owned or table.menu.kind == "seen"]
+            lost = [row for row in table if row.dynamic or row.owner or table.menu.kind == "seen"]
             for row in lost:
                 if row.number in table.rows and table.menu.removable:
                     table.remove(row)
@@ -115,16 +114,38 @@ class Device:
         while len(table) > 1000:
             table.remove(next(iter(table)))
 
-    def list_address(self, name: str, address: str, now: int) -> Row | None:
+    def list_address(self, name: str, address: str, owner: str, now: int) -> tuple[Table, Row] | None:
         """Put an address on a list for a session: a dynamic row, or None if it is on the list already."""
         table = self.tables[ADDRESS_LISTS[6 if ":" in address else 4]]
         if table.where(list=name, address=address):
             return None
         values = {"list": name, "address": address, "dynamic": "true", "creation-time": self.stamp(now)}
-        return table.append(values, owned=True)
+        return table, table.append(values, owner=owner)
+
+    def connect(self, protocol: str, source: str, destination: str, now: int, answers: str | None = None) -> Row:
+        """A connection as `/ip/firewall/connection` shows it, addresses as "ip:port". `answers`: who really answers,
+        where it was redirected.
+        """
+        tcp = protocol == "tcp"
+        values = {
+            "protocol": protocol,
+            "src-address": source,
+            "dst-address": destination,
+            "reply-src-address": answers or destination,
+            "reply-dst-address": source,
+            "dstnat": "true" if answers else "false",
+            "assured": "true",
+            "seen-reply": "true",
+            "confirmed": "true",
+            "orig-bytes": "0",
+            "repl-bytes": "0",
+        }
+        path = "/ipv6/firewall/connection" if source.startswith("[") else "/ip/firewall/connection"
+        state = {"tcp-state": "established"} if tcp else {}
+        return self.tables[path].append({**values, **state}, until=now + (86400 if tcp else 180) * SECOND)
 
     def _local(self, now: int) -> datetime:
-        return datetime.fromtimestamp(now // SECOND, UTC) + timedelta(seconds=self.clock_offset)
+        return datetime.fromtimestamp(now // SECOND, UTC) + timedelta(seconds=self.behaviour.clock_offset)
 
     def _identify(self, identity: str) -> None:
         for row in self.tables["/system/identity"]:
@@ -163,7 +184,7 @@ class Device:
         children: dict[int, list[Row]] = {}
 
         def follow(row: Row, gone: bool) -> None:
-            if row.owned:
+            if row.owner:
                 return
             name = row.values["address"]
             for child in children.pop(row.number, ()):
@@ -179,12 +200,12 @@ class Device:
                 if table.where(list=row.values["list"], address=shown):
                     continue
                 values = {"list": row.values["list"], "address": shown, "comment": name, "dynamic": "true"}
-                kept.append(table.append({**values, "creation-time": row.values["creation-time"]}, owned=True))
+                kept.append(table.append({**values, "creation-time": row.values["creation-time"]}, owner="dns"))
 
         table.watchers.append(follow)
 
 
 def refuse_change(row: Row, verb: str) -> None:
     """Raises Trap for a row that the router made by itself."""
-    if row.owned:
+    if row.owner:
         raise failure(f"can not {verb} dynamic")

@@ -276,7 +276,7 @@ MENUS: Final = (
     _rules("/ipv6/firewall/mangle", {**_rule(version6=True), **_MANGLE, "new-hop-limit": Field(text)}),
     _rules("/ipv6/firewall/raw", {**_rule(version6=True, raw=True), "action": _actions("notrack")}),
     *(
-        Menu(path, "seen", _CONNECTION, indexed=frozenset(("src-address", "dst-address")))
+        Menu(path, "seen", _CONNECTION, indexed=frozenset(("src-address", "dst-address")), timed=True)
         for path in ("/ip/firewall/connection", "/ipv6/firewall/connection")
     ),
 )

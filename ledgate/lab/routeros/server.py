@@ -93,7 +93,9 @@ class ApiServer:
         self.lock = lock or threading.RLock()
         self.on_event = on_event
         self.connections: set[Connection] = set()
-        self._tls = tls
+        self.tls = tls
+        self.off = False
+        """Whether the whole router is off, and nobody gets in."""
         self._own = ApiLoop() if loop is None else None
         self._loop = loop or self._own
         self._server: asyncio.Server | None = None
@@ -117,13 +119,18 @@ class ApiServer:
         if self._own is not None:
             self._own.__exit__()
 
+    @property
+    def closed(self) -> bool:
+        """Whether nobody gets in now."""
+        return self.off or self.behaviour.api_down
+
     def drop(self) -> None:
         """Cut every connection, as a reboot does."""
         assert self._loop is not None
         self._loop.loop.call_soon_threadsafe(self._cut)
 
     async def _open(self) -> None:
-        context: ssl.SSLContext | None = server_context() if self._tls else None
+        context: ssl.SSLContext | None = server_context() if self.tls else None
         self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=context)
         self.port = self._server.sockets[0].getsockname()[1]
         self._watch = asyncio.create_task(self._watch_behaviour())
@@ -140,7 +147,7 @@ class ApiServer:
     async def _watch_behaviour(self) -> None:
         while True:
             await asyncio.sleep(0.05)
-            if self.behaviour.api_down:
+            if self.closed:
                 self._cut()
 
     def _cut(self) -> None:
@@ -151,7 +158,7 @@ class ApiServer:
         task = asyncio.current_task()
         assert task is not None
         connection = Connection(self, reader, writer, task)
-        if self.behaviour.api_down or len(self.connections) >= SESSIONS:
+        if self.closed or len(self.connections) >= SESSIONS:
             connection.cut()
             return
         self.connections.add(connection)
@@ -213,6 +220,9 @@ class Connection:
         if behaviour.api_slow_ms:
             await asyncio.sleep(behaviour.api_slow_ms / 1000)
         self._taken += 1
+        if self._server.closed:
+            self.cut()
+            return False
         if behaviour.api_close_after is not None and self._taken > behaviour.api_close_after:
             self.cut()
             return False

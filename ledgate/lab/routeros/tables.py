@@ -3,6 +3,7 @@
 Ids count up and are never given twice. Whoever listens is told of each row that is added, changed or removed.
 """
 
+import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -19,18 +20,18 @@ Live = Callable[[int], Mapping[str, str]]
 
 class Row:
     """A row: what was set, by property. `until`: the instant at which it vanishes, 0 for never, printed as `timeout`.
-    `live` gives, at an instant, the properties that never stand still. An `owned` row was made by the router itself,
-    and only the router changes it or takes it away.
+    `live` gives, at an instant, the properties that never stand still. A row with an `owner` was made by the router
+    itself, for what the word says; only the router changes it or takes it away.
     """
 
-    __slots__ = ("live", "number", "owned", "until", "values")
+    __slots__ = ("live", "number", "owner", "until", "values")
 
-    def __init__(self, number: int, values: Item, until: int, live: Live | None, owned: bool) -> None:
+    def __init__(self, number: int, values: Item, until: int, live: Live | None, owner: str) -> None:
         self.number = number
         self.values = values
         self.until = until
         self.live = live
-        self.owned = owned
+        self.owner = owner
 
     @property
     def id(self) -> str:
@@ -57,7 +58,7 @@ class Table:
         self._indexed = menu.indexed | {".id"}
         self._places: dict[str, dict[str, dict[int, None]]] = {name: {} for name in menu.indexed}
         self._unique: dict[tuple[str, ...], int] = {}
-        self._mortal: dict[int, Row] = {}
+        self._deaths: list[tuple[int, int]] = []  # of rows that vanish, soonest first; stale where a row has changed
         self.defaults: Final = {
             name: field.default
             for name, field in menu.fields.items()
@@ -77,7 +78,7 @@ class Table:
         before: Row | None = None,
         until: int = 0,
         live: Live | None = None,
-        owned: bool = False,
+        owner: str = "",
     ) -> Row:
         """A new row at the end or before another one. `values` are as print shows them. Raises Trap if there is one
         like it.
@@ -85,7 +86,7 @@ class Table:
         filled = {**self.defaults, **values}
         self._refuse_twin(filled, None)
         self._last += 1
-        row = Row(self._last, filled, until, live, owned)
+        row = Row(self._last, filled, until, live, owner)
         self.rows[row.number] = row
         if before is not None:
             self._move_to([row], before)
@@ -156,16 +157,20 @@ class Table:
             item.update(row.live(now))
         return item
 
-    def expire(self, now: int) -> list[Row]:
-        """Remove the rows whose time has come, and return them."""
-        gone = [row for row in self._mortal.values() if row.until <= now]
-        for row in gone:
-            self.remove(row)
-        return gone
+    def expire(self, now: int) -> None:
+        """Remove the rows whose time has come."""
+        while (due := self.next_expiry()) is not None and due <= now:
+            self.remove(self.rows[self._deaths[0][1]])
 
     def next_expiry(self) -> int | None:
         """The instant at which the next row vanishes."""
-        return min((row.until for row in self._mortal.values()), default=None)
+        while self._deaths:
+            until, number = self._deaths[0]
+            row = self.rows.get(number)
+            if row is not None and row.until == until:
+                return until
+            heapq.heappop(self._deaths)
+        return None
 
     def _candidates(self, query: Query) -> list[Row]:
         buckets = query.buckets(self._indexed)
@@ -214,7 +219,7 @@ class Table:
         if key is not None:
             self._unique[key] = row.number
         if row.until:
-            self._mortal[row.number] = row
+            heapq.heappush(self._deaths, (row.until, row.number))
 
     def _forget(self, row: Row) -> None:
         for name, places in self._places.items():
@@ -227,7 +232,6 @@ class Table:
         key = self._key(row.values)
         if key is not None and self._unique.get(key) == row.number:
             del self._unique[key]
-        self._mortal.pop(row.number, None)
 
     def _tell(self, row: Row, gone: bool) -> None:
         for watcher in tuple(self.watchers):

@@ -124,9 +124,10 @@ def test_a_name_on_a_list_brings_its_addresses() -> None:
 
 
 def test_what_a_session_put_on_a_list_is_the_routers_own(console: Console) -> None:
-    row = console.device.list_address("negative", "10.0.0.9", NOW)
-    assert row is not None
-    assert console.device.list_address("negative", "10.0.0.9", NOW) is None
+    listed = console.device.list_address("negative", "10.0.0.9", "s1", NOW)
+    assert listed is not None
+    row = listed[1]
+    assert console.device.list_address("negative", "10.0.0.9", "s1", NOW) is None
     assert console.refused(f"{LIST}/remove", f"=.id={row.id}") == "failure: can not remove dynamic"
     assert console.refused(f"{LIST}/set", f"=.id={row.id}", "=comment=x") == "failure: can not change dynamic"
 
@@ -134,7 +135,7 @@ def test_what_a_session_put_on_a_list_is_the_routers_own(console: Console) -> No
 def test_a_restart_forgets_what_is_not_stored(console: Console) -> None:
     console.add(LIST, list="paying", address="10.0.0.1", timeout="5m")
     kept = console.add(LIST, list="overdue", address="10.0.0.2")
-    console.device.list_address("negative", "10.0.0.9", NOW)
+    console.device.list_address("negative", "10.0.0.9", "s1", NOW)
     console.device.restart(NOW)
     assert console.column(LIST, ".id") == [kept]
     assert console.add(LIST, list="overdue", address="10.0.0.3") == "*4"
@@ -255,7 +256,7 @@ def test_rates_are_printed_in_bits(console: Console) -> None:
 
 
 def test_the_clock_and_uptime_go_on(console: Console) -> None:
-    console.device.clock_offset = 3600
+    console.device.behaviour.clock_offset = 3600
     console.now += 61 * SECOND
     (clock,) = console("/system/clock/print")
     assert (clock["date"], clock["time"]) == ("2027-01-15", "09:01:01")
@@ -266,7 +267,7 @@ def test_the_clock_and_uptime_go_on(console: Console) -> None:
 def test_ping_and_fetch_find_whoever_is_reachable(console: Console) -> None:
     assert console("/ping", "=address=192.0.2.1", "=count=2")[-1]["received"] == "2"
     assert console("/tool/fetch", "=url=http://192.0.2.1/")[0]["status"] == "finished"
-    console.device.reachable = False
+    console.device.behaviour.reachable = False
     assert console("/ping", "=address=192.0.2.1", "=count=2")[-1]["packet-loss"] == "100"
     assert console.refused("/tool/fetch", "=url=http://192.0.2.1/") == "failure: connection timeout"
 
