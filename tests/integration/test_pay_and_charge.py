@@ -234,7 +234,7 @@ def test_r2_7_an_override_is_audited(database: Database) -> None:
 
 def test_r2_7_credit_counts_before_the_ceiling(database: Database) -> None:
     put(database, example(subscribers=[subscriber("bob", 500)]))
-    with pytest.raises(Refused, match="from 0 to 800001"):
+    with pytest.raises(Refused, match="from 0 IRR to 800,001 IRR"):
         _charge(database, "bob", 800_501)
     assert _charge(database, "bob", 800_500).after == replace(
         standing(database, ref(database, "bob").account_id), debt=800_000, credit=0

@@ -63,8 +63,9 @@ def test_r3_1_a_pool_is_loaded_once(database: Database) -> None:
     assert (made.name, made.ranges) == ("finish-ips", ["10.99.0.0/30", "10.98.0.5-10.98.0.6", "10.97.0.1"])
     assert len(rows(database, pool_address)) == 5
     before = content(database)
-    put(database, {"pools": [{"name": "finish-ips", "ranges": made.ranges}, {"name": "finish-ips"}]})
-    assert content(database) == before
+    for again in ({"name": "finish-ips", "ranges": made.ranges}, {"name": "finish-ips"}):
+        put(database, {"pools": [again]})
+        assert content(database) == before
 
 
 @pytest.mark.parametrize(

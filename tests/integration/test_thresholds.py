@@ -31,12 +31,16 @@ FAIR: dict[str, Any] = {"name": "fair", "levels": [{"gb": 100, "reduce": "5M/5M"
 LIMITED = {"scope": "user:bob", "name": "FupPolicy", "value": "fair"}
 
 
+def early(**sections: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The manual's document, loaded before its subscriber's last payment."""
+    document = example(**sections)
+    document["subscribers"][0]["last_payment"] = None
+    return document
+
+
 def world(db: Database, *people: str, fair: dict[str, Any] = FAIR) -> World:
     """The manual's document with bob, whose use is limited, and these people, whose is not."""
-    document = example(
-        subscribers=[subscriber(name, last_payment=None) for name in ("bob", *people)],
-        params=[LIMITED],
-    )
+    document = early(subscribers=[subscriber(name) for name in ("bob", *people)], params=[LIMITED])
     put(db, document | {"fup_policies": [fair]}, NOW)
     with db.read() as conn:
         router = conn.execute(select(tables.nas.c.id)).scalar_one()
@@ -246,7 +250,7 @@ def test_r6_1_months_of_drawn_use_and_the_stored_level_is_always_right(database:
     visps = [{"name": name, "currency": "IRR", "timezone": zone} for name, zone in zones.items()]
     people = [subscriber(name, visp=name, plan=None) for name in zones]
     param = {"scope": "server", "name": "FupPolicy", "value": "fair"}
-    document = example(visps=visps, subscribers=people, params=[param])
+    document = early(visps=visps, subscribers=people, params=[param])
     put(database, document | {"fup_policies": [{"name": "fair", "levels": levels}]}, NOW)
     with database.read() as conn:
         router = conn.execute(select(tables.nas.c.id)).scalar_one()
