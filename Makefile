@@ -29,7 +29,7 @@ check: ## ruff, mypy --strict, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-soak: ## Attack and disturb a running server, live a year (minutes; S=mutants|chaos|live|payments|year for one part)
+soak: ## Attack and disturb a running server, live a year (minutes; S=mutants|chaos|live|payments|routers|year for one part)
 	@tools/setup test
 	@$(PY) -m tests.load $(S)
 

@@ -46,7 +46,7 @@ def test_two_hundred_routers_answer_from_one_thread() -> None:
                 out.sendto(
                     request(COA_REQUEST, number, ("NAS-Identifier", router.identifier)), ("127.0.0.1", router.port)
                 )
-            codes = []
+            codes: list[int] = []
             while len(codes) < 200 and ready.select(2.0):
                 codes.append(parse(out.recv(4096)).code)
         assert codes == [COA_ACK] * 200

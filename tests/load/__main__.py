@@ -18,6 +18,7 @@ from ledgate.migrate import upgrade
 from tests.integration.serving import Installation, document, installation, router, running, subscriber
 from tests.load import chaos, mutants, payments, truth, year
 from tests.load.storm import Storm, subscribers
+from tests.load.unrest import Unrest
 
 DATABASES = ("sqlite", "postgresql")
 LONGEST_LOGIN_GAP = 3.0
@@ -47,7 +48,7 @@ def main(context: click.Context, seed: int | None) -> None:
     context.obj = secrets.randbelow(1 << 32) if seed is None else seed
     click.echo(f"seed={context.obj}")
     if context.invoked_subcommand is None:
-        for command in (send_mutants, disturb, pay, disturb_live, live_a_year):
+        for command in (send_mutants, disturb, pay, disturb_live, trouble_routers, live_a_year):
             context.invoke(command)
 
 
@@ -132,6 +133,23 @@ def disturb_live(seed: int, seconds: float, users: int, kinds: tuple[str, ...]) 
         with database(kind) as (url, folder, _):
             changes = payments.disturb(url, folder, processes, seconds, users, seed)
         click.echo(f"{kind}: the router met {changes} changes; every session has what it should have")
+
+
+@main.command("routers")
+@click.option("--seconds", default=120.0, show_default=True, help="On each database.")
+@click.option("--each", default=30, show_default=True, help="Subscribers on each router.")
+@click.option("--database", "kinds", multiple=True, type=click.Choice(DATABASES), default=DATABASES, show_default=True)
+@click.pass_obj
+def trouble_routers(seed: int, seconds: float, each: int, kinds: tuple[str, ...]) -> None:
+    """Routers lose datagrams, lie, boot, cut their API off, engines are killed: in the end all is as it should be."""
+    for kind in kinds:
+        engines = 2 if kind == "postgresql" else 1
+        with database(kind) as (url, folder, _), Unrest(url, folder, seed, each=each, engines=engines) as scene:
+            scene.disturb(seconds, click.echo)
+            began = time.monotonic()
+            scene.calm()
+            took = time.monotonic() - began
+            click.echo(f"{kind}: all was right {took:.1f} s after the last misfortune; {scene.attempts():,} attempts")
 
 
 @main.command("payments")
