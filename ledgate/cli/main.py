@@ -6,6 +6,7 @@ from ledgate.cli.asking import params_command, sessions_command
 from ledgate.cli.changing import confirm_command, jobs_command, load_command, preview_command
 from ledgate.cli.explain import explain_command
 from ledgate.cli.hold import hold_command
+from ledgate.cli.lab import lab_command
 from ledgate.cli.leniency import acknowledge_command, exempt_command
 from ledgate.cli.money import charge_command, pay_command
 from ledgate.cli.pools import pools_command
@@ -46,5 +47,6 @@ for _command in (
     sessions_command,
     pools_command,
     radtest_command,
+    lab_command,
 ):
     main.add_command(_command)

@@ -73,7 +73,11 @@ class Nas:
         self._threads: list[threading.Thread] = []
         self._late: list[tuple[float, int, bytes, Any, Change]] = []
         self._coa = socket.socket(socket.AF_INET6 if ":" in coa[0] else socket.AF_INET, socket.SOCK_DGRAM)
-        self._coa.bind(coa)
+        try:
+            self._coa.bind(coa)
+        except OSError:
+            self._coa.close()
+            raise
         self.coa_port: int = self._coa.getsockname()[1]
 
     def __enter__(self) -> Self:

@@ -20,7 +20,7 @@ from ledgate.lab.routeros.login import Method as LoginMethod
 from ledgate.lab.routeros.login import User
 from ledgate.lab.routeros.server import ApiEvent, ApiLoop, ApiServer
 from ledgate.lab.routeros.tables import Row
-from ledgate.lab.routeros.values import parse_time
+from ledgate.lab.routeros.values import parse_time, version_of
 from ledgate.lab.session import Change, Refused, Session, Subscriber
 from ledgate.lab.showing import ADDRESS_LIST, Shown
 
@@ -65,6 +65,7 @@ class Router(Nas):
         agenda: Agenda | None = None,
         api_loop: ApiLoop | None = None,
     ) -> None:
+        version_of(version)  # before anything is opened
         super().__init__(
             auth,
             acct,
@@ -127,6 +128,7 @@ class Router(Nas):
             super().__enter__()
         except BaseException:
             self._stack.close()
+            self._coa.close()
             raise
         self._start(self._come_up)
         self._agenda.after(_SWEEP, self._sweep)

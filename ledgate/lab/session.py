@@ -7,6 +7,7 @@ from aaa import clock
 from ledgate.lab.client import Address, Method
 
 _GIGAWORD: Final = 1 << 32
+Access = Literal["pppoe", "hotspot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Subscriber:
     password: str
     method: Method = "pap"
     mac: str = "02:00:00:00:00:01"
-    access: Literal["pppoe", "hotspot"] = "pppoe"
+    access: Access = "pppoe"
     address: str = "192.168.88.10"
 
 

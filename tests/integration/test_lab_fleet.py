@@ -43,9 +43,8 @@ def test_two_hundred_routers_answer_from_one_thread() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out, selectors.DefaultSelector() as ready:
             ready.register(out, selectors.EVENT_READ)
             for number, router in enumerate(fleet.routers):
-                out.sendto(
-                    request(COA_REQUEST, number, ("NAS-Identifier", router.identifier)), ("127.0.0.1", router.port)
-                )
+                named = request(COA_REQUEST, number, ("NAS-Identifier", router.identifier))
+                out.sendto(named, ("127.0.0.1", router.port))
             codes: list[int] = []
             while len(codes) < 200 and ready.select(2.0):
                 codes.append(parse(out.recv(4096)).code)
