@@ -312,7 +312,7 @@ class Connection:
         self._loop.call_soon_threadsafe(self._pass_on, tag, item)
 
     def _pass_on(self, tag: str, item: Item) -> None:
-        if tag not in self._listening or self._writer.transport.is_closing():
+        if self._writer.transport.is_closing():
             return
         if self._writer.transport.get_write_buffer_size() > _UNREAD:
             self.cut()
@@ -328,8 +328,12 @@ class Connection:
             if listener is None:
                 raise Trap("no such command", MISSING)
             listener.stop()
+        self._loop.call_soon(self._cancelled, tags, sentence.tag)  # what they have heard goes out before
+
+    def _cancelled(self, tags: list[str], own: str) -> None:
+        for tag in tags:
             self._trap(tag, Trap("interrupted", INTERRUPTED))
-        self._say("!done", sentence.tag)
+        self._say("!done", own)
         for tag in tags:
             self._say("!done", tag)
 
