@@ -93,5 +93,5 @@ class Online:
         for name, (used, speed) in moved.items():
             limit = session.limit(name)
             if limit and speed:
-                found = min(found, self.counted_at + (max(0, limit - used) + 1) / speed)
+                found = min(found, self.counted_at + (max(0, limit - used) + 2) / speed)  # 2: both counters round down
         return found

@@ -59,4 +59,4 @@ def _refused(method: Method) -> Trap:
     return Trap(REFUSED[method], None)
 
 
-REFUSED: Final = {"plain": "invalid user name or password (6)", "challenge": "cannot log in"}
+REFUSED: Final[Mapping[Method, str]] = {"plain": "invalid user name or password (6)", "challenge": "cannot log in"}

@@ -14,7 +14,7 @@ from ledgate.lab.behaviour import Behaviour
 from ledgate.lab.routeros.certificate import server_context
 from ledgate.lab.routeros.commands import READS, Sentence, read_sentence, run, shown
 from ledgate.lab.routeros.device import Device
-from ledgate.lab.routeros.login import Method, User, log_in
+from ledgate.lab.routeros.login import REFUSED, Method, User, log_in
 from ledgate.lab.routeros.tables import Item, Row, Table
 from ledgate.lab.routeros.trap import API, INTERRUPTED, MISSING, Trap
 from ledgate.lab.routeros.words import MOST, BadFraming, Decoder, encode_sentence
@@ -254,7 +254,7 @@ class Connection:
         name = sentence.arguments.get("name", "")
         try:
             if server.behaviour.api_refuses:
-                raise Trap("invalid user name or password (6)")
+                raise Trap(REFUSED[server.login])
             user = log_in(server.users, sentence.arguments, server.login, self._challenge, self._challenged)
         except Trap as trap:
             server.tell("refused", name, trap.message)
