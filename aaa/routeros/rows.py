@@ -46,7 +46,6 @@ MATCHERS: Final = frozenset(
 
 SECRET: Final = "secret"
 _MARK: Final = re.compile(r"ledgate:(?!s\d+:)(?P<key>.+):(?P<hash>[0-9a-f]{8})")
-_SESSION: Final = re.compile(r"ledgate:s\d+:")
 _SETS: Final = frozenset(("connection-state", "dst-port", "src-port", "service"))
 _ADDRESSES: Final = frozenset(("address", "dst-address", "src-address", "to-addresses"))
 _TIMES: Final = frozenset(("timeout",))
@@ -121,11 +120,6 @@ class Row:
 
     def __repr__(self) -> str:
         return f"Row({self.id} {told(self.fields)})"
-
-
-def is_session_entry(comment: str) -> bool:
-    """Whether it is the comment of a list entry that belongs to a session."""
-    return _SESSION.match(comment) is not None
 
 
 def told(fields: Fields) -> str:
