@@ -83,6 +83,7 @@ def serve(settings: Settings, role: str, index: int, stop: threading.Event, read
             machine=settings.machine,
             stop=stop,
             ready=ready,
+            radius_ports=(settings.auth_port, settings.acct_port),
         )
     else:
         raise ValueError(f"{role}: no such role; there are {', '.join(ROLES)}")

@@ -28,7 +28,10 @@ from aaa.coa.wishes import Wishes
 from aaa.radius.counters import CounterReport, Counters
 from aaa.radius.dictionary import load
 from aaa.routeros.executor import Executor
+from aaa.routeros.known import Ports
 from aaa.routeros.peer import ListsLease, connect
+from aaa.routeros.schedule import Schedule
+from aaa.routeros.visit import Visitor
 from aaa.store import bell
 from aaa.store.database import Database, open_database
 from aaa.store.retention import forget_logins
@@ -55,9 +58,10 @@ def run(
     machine: str,
     stop: threading.Event,
     ready: Callable[[], None],
+    radius_ports: tuple[int, int] = Ports(),
 ) -> None:
     """Work until `stop` is set; `ready` is called once all is under way. `machine` is whose clock it is, for the
-    heartbeat. Raises KeyFileError, BadDatabaseUrl.
+    heartbeat; `radius_ports` are those that routers are told. Raises KeyFileError, BadDatabaseUrl.
     """
     keys = open_keys(key_file, True)
     database = open_database(database_url)
@@ -78,14 +82,17 @@ def run(
         threading.Thread(target=_compile, args=(database, guard, stop), name="compiler"),
     ]
     housekeeping = _housekeeping(database)
+    schedule = Schedule(Visitor(database, keys, Ports(*radius_ports), f"{machine} {os.getpid()}"))
     try:
         for thread in threads:
             thread.start()
         housekeeping.start()
+        schedule.start()
         ready()
         _serve(dispatcher, guard, selector, hears, report, stop)
     finally:
         stop.set()
+        schedule.stop()
         housekeeping.shutdown()
         for thread in threads:
             thread.join()

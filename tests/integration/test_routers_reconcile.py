@@ -243,4 +243,5 @@ def test_a_plan_on_a_full_router_takes_seconds_and_touches_only_what_differs() -
         began = time.monotonic()
         bring(router)
         assert time.monotonic() - began < 5.0
-    
+        [move] = router.writes[writes:]
+        assert move.startswith(f"/ip/firewall/filter/move numbers={jump['.id']} ")
