@@ -11,6 +11,7 @@ from ledgate.cli.leniency import acknowledge_command, exempt_command
 from ledgate.cli.money import charge_command, pay_command
 from ledgate.cli.pools import pools_command
 from ledgate.cli.radtest import radtest_command
+from ledgate.cli.routers import routers_command
 from ledgate.cli.serving import config_command, demo_command, migrate_command, run_command
 from ledgate.cli.suspend import suspend_command, suspensions_command, unsuspend_command
 from ledgate.cli.terminal import OneLine
@@ -46,6 +47,7 @@ for _command in (
     params_command,
     sessions_command,
     pools_command,
+    routers_command,
     radtest_command,
     lab_command,
 ):
