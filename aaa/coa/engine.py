@@ -21,7 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from aaa import clock
-from aaa.coa import boundaries, held_ends
+from aaa.coa import boundaries, held_ends, sweep
 from aaa.coa.clock_guard import ClockGuard
 from aaa.coa.dispatcher import Dispatcher
 from aaa.coa.wishes import Wishes
@@ -82,7 +82,9 @@ def run(
         threading.Thread(target=_compile, args=(database, guard, stop), name="compiler"),
     ]
     housekeeping = _housekeeping(database)
-    schedule = Schedule(Visitor(database, keys, Ports(*radius_ports), f"{machine} {os.getpid()}"))
+    holder = f"{machine} {os.getpid()}"
+    look_at_lists = partial(sweep.look, database, keys, f"{holder} visits")
+    schedule = Schedule(Visitor(database, keys, Ports(*radius_ports), holder, look_at_lists))
     try:
         for thread in threads:
             thread.start()

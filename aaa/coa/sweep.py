@@ -9,21 +9,48 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, literal, null, select
 
+from aaa import clock
 from aaa.coa import listings
 from aaa.debit.controls.definitions import FINISH_RULE
 from aaa.debit.controls.finish_rule import restricted_lists
 from aaa.domain.router import OVERDUE_LISTS, PAYING
 from aaa.domain.timeline import Profile
-from aaa.routeros.executor import Peer
+from aaa.routeros.client import RouterAway
+from aaa.routeros.executor import Away, Peer, Refused
 from aaa.routeros.lists import TIMEOUT, UNSURE, V4, V6, Drift, Entry, Listing, Menu, drift, entries, read_stored
+from aaa.routeros.peer import ListsLease, connect
 from aaa.store import dialect, record
 from aaa.store.database import Database
 from aaa.store.holds import held_since
+from aaa.store.seal import Sealer
 from aaa.store.tables import access, control, enforcement, nas, profile, session
 
 CAUSE: Final = "drift"
 _MENUS: Final[tuple[Menu, ...]] = (V4, V6)
 _SHOWN: Final = (".id", "list", "address", "comment", "timeout")
+
+
+def look(db: Database, keys: Sealer, holder: str, nas_id: int, mend: bool) -> str:
+    """`sweep`, unless another process keeps the router's lists just now; what it found, for people. Raises RouterAway.
+
+    That of a router whose lists are not kept by its API is nothing.
+    """
+    held = ListsLease(db, holder)
+    if not held.take(nas_id):
+        return ""
+    try:
+        peer = connect(db, keys, nas_id)
+        try:
+            found = sweep(db, nas_id, peer, clock.now(), mend=mend)
+        finally:
+            peer.close()
+    except (Away, Refused) as error:
+        raise RouterAway(f"lists: {error}") from None
+    finally:
+        held.let_go(nas_id)
+    counts = {"too many": len(found.surplus), "running out": len(found.ending), "lacking": len(found.lacking)}
+    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f"list entries: {told}" if told else ""
 
 
 def sweep(db: Database, nas_id: int, peer: Peer, now: int, *, mend: bool) -> Drift:

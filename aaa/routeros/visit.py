@@ -2,8 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from sqlalchemy import case, select
@@ -51,14 +51,20 @@ class Lost(Exception):
     """Somebody else works on the router now."""
 
 
+LookAtLists = Callable[[int, bool], str]
+"""Compares the entries of live sessions on a router, by nas id, and with True mends what differs; returns that, '' for
+nothing. Raises RouterAway, Trap."""
+
+
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who visits routers: with what, and in whose name routers are held meanwhile."""
+    """Who visits routers: with what, in whose name routers are held meanwhile, and who looks at lists there."""
 
     db: Database
     keys: Sealer
     ports: Ports
     holder: str
+    look_at_lists: LookAtLists
 
     def plan(self, nas_id: int) -> Comparison:
         """What would change. Raises RouterAway, Trap, SealBroken."""
@@ -95,9 +101,10 @@ class Visitor:
             try:
                 found = self._compare(nas_id, client, chosen)
                 version = found.version
-                return self._mend(nas_id, client, found, chosen)
+                outcome = self._mend(nas_id, client, found, chosen)
             finally:
                 client.close()
+            return self._with_lists(nas_id, outcome, chosen)
         except (LoginRefused, NoApi, NotApplied, Trap, SealBroken) as error:
             return Outcome("failed", str(error), version)
         except RouterAway as error:
@@ -114,6 +121,15 @@ class Visitor:
             return Outcome("removed", summary(operations), found.version, operations)
         state: State = "drifted" if operations and work == "report" else "in_step"
         return Outcome(state, summary(operations), found.version, operations)
+
+    def _with_lists(self, nas_id: int, outcome: Outcome, work: Work) -> Outcome:
+        if outcome.state not in ("in_step", "drifted"):
+            return outcome
+        lists = self.look_at_lists(nas_id, work == "repair")
+        if not lists:
+            return outcome
+        state: State = "drifted" if work == "report" else outcome.state
+        return replace(outcome, state=state, detail="; ".join(one for one in (outcome.detail, lists) if one))
 
     def _connect(self, nas_id: int) -> Client:
         return Client(where(self.db, self.keys, nas_id))

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
 import click
 from sqlalchemy import select
 
+from aaa.coa import sweep
 from aaa.domain.instant import iso
 from aaa.routeros.client import RouterAway, Trap
 from aaa.routeros.examine import examine
@@ -157,7 +159,9 @@ def _visitor() -> Iterator[Visitor]:
     found = settings()
     with database(found) as db:
         holder = f"{found.machine} routers apply {os.getpid()}"
-        yield Visitor(db, keys(found, db), Ports(found.auth_port, found.acct_port), holder)
+        sealer = keys(found, db)
+        look_at_lists = partial(sweep.look, db, sealer, holder)
+        yield Visitor(db, sealer, Ports(found.auth_port, found.acct_port), holder, look_at_lists)
 
 
 def _targets(db: Database, name: str | None) -> dict[str, int]:

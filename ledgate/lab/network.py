@@ -43,7 +43,7 @@ class Host:
         """Start a program on this host."""
         return subprocess.Popen(
             ("ip", "netns", "exec", self.namespace, *command),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -98,25 +98,24 @@ class Network:
         if self._fault is not None:
             raise self._fault
 
-    def attach(self, interface: str, address: str) -> Host:
-        """A new host with `address` (such as 10.7.1.2/24) behind a new interface of the router, which gets the first
-        address of that network and is the host's way out.
+    def attach(self, interface: str, *addresses: str) -> Host:
+        """A new host with these addresses (such as 10.7.1.2/24) behind a new interface of the router, which gets the
+        first address of each network and is the host's way out.
         """
-        host = Host(f"{self._prefix}-{interface}", interface, str(ip_interface(address).ip))
-        gateway = next(ip_interface(address).network.hosts())
-        length = ip_interface(address).network.prefixlen
+        host = Host(f"{self._prefix}-{interface}", interface, str(ip_interface(addresses[0]).ip))
         _run("ip", "netns", "add", host.namespace)
         self._hosts.append(host)
         self._inside("ip", "link", "add", interface, "type", "veth", "peer", "name", "eth0", "netns", host.namespace)
-        self._inside("ip", "address", "add", f"{gateway}/{length}", "dev", interface)
         self._inside("ip", "link", "set", interface, "up")
-        for command in (
-            ("link", "set", "lo", "up"),
-            ("address", "add", address, "dev", "eth0"),
-            ("link", "set", "eth0", "up"),
-            ("route", "add", "default", "via", str(gateway)),
-        ):
-            _run("ip", "-n", host.namespace, *command)
+        for link in ("lo", "eth0"):
+            _run("ip", "-n", host.namespace, "link", "set", link, "up")
+        for address in addresses:
+            network = ip_interface(address).network
+            gateway = str(next(network.hosts()))
+            at_once = ("nodad",) if network.version == 6 else ()
+            self._inside("ip", "address", "replace", f"{gateway}/{network.prefixlen}", "dev", interface, *at_once)
+            _run("ip", "-n", host.namespace, "address", "add", address, "dev", "eth0", *at_once)
+            _run("ip", "-n", host.namespace, "route", "replace", "default", "via", gateway)
         return host
 
     def settle(self) -> None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from aaa import clock
+from aaa.coa import sweep
 from aaa.routeros import lease
 from aaa.routeros.known import Ports
 from aaa.routeros.rows import ADDRESS_LIST, FILTER, NAT, RADIUS
@@ -45,7 +47,7 @@ def add(db: Database, *boxes: Box, **settings: Any) -> None:
 
 
 def visitor(db: Database, holder: str = "test") -> Visitor:
-    return Visitor(db, SEALER, Ports(1812, 1813), holder)
+    return Visitor(db, SEALER, Ports(1812, 1813), holder, partial(sweep.look, db, SEALER, holder))
 
 
 def stands(db: Database, at: int = 0) -> Any:
