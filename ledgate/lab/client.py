@@ -3,6 +3,7 @@
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -85,7 +86,8 @@ class Client:
                 if self.given_up():
                     break
                 if not self.lost():
-                    out.sendto(data, server)
+                    with suppress(OSError):  # no route, no memory: lost as well
+                        out.sendto(data, server)
                 reply = self._await(out, data)
                 if reply is not None:
                     return reply

@@ -3,7 +3,7 @@
 A repeated request gets the same answer again and is carried out once; what is not proven gets none.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -142,15 +142,17 @@ class Judge:
         return None
 
 
-def find_session(sessions: Iterable[Session], asked: dict[str, Any]) -> Session | None:
-    """PPP sessions are found by Acct-Session-Id, hotspot ones by their address, both with the User-Name."""
-    for session in sessions:
-        if session.subscriber.username != asked.get("User-Name"):
-            continue
-        if session.subscriber.access == "pppoe":
-            if asked.get("Acct-Session-Id") == session.acct_session_id:
-                return session
-        elif asked.get("Framed-IP-Address") == session.framed_ip:
+def find_session(sessions: Mapping[str, Session], asked: dict[str, Any]) -> Session | None:
+    """PPP sessions are found by Acct-Session-Id, hotspot ones by their address, both with the User-Name. `sessions` are
+    by Acct-Session-Id.
+    """
+    name, address = asked.get("User-Name"), asked.get("Framed-IP-Address")
+    named = sessions.get(str(asked.get("Acct-Session-Id", "")))
+    if named is not None and named.subscriber.access == "pppoe":
+        return named if named.subscriber.username == name else None
+    for session in sessions.values():
+        who = session.subscriber
+        if who.access == "hotspot" and who.username == name and session.framed_ip == address:
             return session
     return None
 

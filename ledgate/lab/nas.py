@@ -5,6 +5,7 @@ authorisation: a repeated request gets the same answer again and is carried out 
 """
 
 import heapq
+import itertools
 import random
 import secrets
 import socket
@@ -12,7 +13,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv4Address
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from aaa import clock
 from aaa.radius.dictionary import load
@@ -26,6 +27,8 @@ from ledgate.lab.session import Change, Datagram, Refused, Session, Subscriber
 __all__ = ["Behaviour", "Change", "Datagram", "Nas", "Refused", "Session", "Subscriber"]
 
 _LARGEST: Final = 4096
+_KEPT: Final = 100_000
+"""The latest requests that are kept, for tests to look at."""
 _USER_REQUEST: Final = 1
 _ADMIN_RESET: Final = 6
 NAS_REQUEST: Final = 10
@@ -71,7 +74,8 @@ class Nas:
         self._began = 0
         self._boots = secrets.randbelow(256)  # RouterOS counts its reboots in the ids of sessions
         self._threads: list[threading.Thread] = []
-        self._late: list[tuple[float, int, bytes, Any, Change]] = []
+        self._numbers = itertools.count()
+        self._late: list[tuple[float, int, bytes, Any, Change | None]] = []
         self._coa = socket.socket(socket.AF_INET6 if ":" in coa[0] else socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._coa.bind(coa)
@@ -239,6 +243,8 @@ class Nas:
                 data, source = self._coa.recvfrom(_LARGEST)
             except TimeoutError:
                 continue
+            if len(self.received) >= _KEPT:
+                del self.received[: _KEPT // 2]
             self.received.append(Datagram(data, (source[0], source[1]), clock.now()))
             if self.behaviour.lose_requests > 0:
                 self.behaviour.lose_requests -= 1
@@ -252,26 +258,16 @@ class Nas:
             return
         again = self._judge.repeated(request, source)
         if again is not None:
-            self._send(again, source)
+            self._reply(again, source, None)
             return
         with self.lock:
-            decision = self._judge.decide(request, source, lambda asked: find_session(self.sessions.values(), asked))
+            decision = self._judge.decide(request, source, lambda asked: find_session(self.sessions, asked))
             if decision is None:
                 return
             self._carry_out(decision)
-        change = Change(
-            decision.kind,
-            decision.session,
-            decision.changes,
-            "nak" if decision.refused else "ack",
-            clock.now(),
-        )
-        if self.behaviour.slow_ms:
-            due = clock.monotonic() + self.behaviour.slow_ms / 1000
-            heapq.heappush(self._late, (due, len(self.received), decision.answer, source, change))
-        else:
-            self._send(decision.answer, source)
-            self._answered(change)
+        answer: Literal["ack", "nak"] = "nak" if decision.refused else "ack"
+        change = Change(decision.kind, decision.session, decision.changes, answer, clock.now())
+        self._reply(decision.answer, source, change)
         if decision.done and decision.kind == "disconnect" and decision.session is not None:
             self._start(self._cut, decision.session)
 
@@ -282,11 +278,21 @@ class Nas:
             else:
                 self._take(decision.session)
 
-    def _send(self, answer: bytes, source: Any) -> None:
+    def _reply(self, answer: bytes, source: Any, change: Change | None) -> None:
+        """Answer, now or after the time that the router takes; then the change is told, if it is one."""
+        if self.behaviour.slow_ms:
+            due = clock.monotonic() + self.behaviour.slow_ms / 1000
+            heapq.heappush(self._late, (due, next(self._numbers), answer, source, change))
+        else:
+            self._send(answer, source, change)
+
+    def _send(self, answer: bytes, source: Any, change: Change | None) -> None:
         if self.behaviour.lose_answers > 0:
             self.behaviour.lose_answers -= 1
         elif not self._lost():
             self._coa.sendto(answer, source)
+        if change is not None:
+            self._answered(change)
 
     def _send_late(self) -> float:
         """Send the answers whose time has come; seconds until it is worth looking again."""
@@ -295,8 +301,7 @@ class Nas:
             if wait > 0:
                 return min(0.1, wait)
             _, _, answer, source, change = heapq.heappop(self._late)
-            self._send(answer, source)
-            self._answered(change)
+            self._send(answer, source, change)
         return 0.1
 
     def _answered(self, change: Change) -> None:

@@ -245,6 +245,16 @@ def test_the_clock_may_be_wrong() -> None:
         assert abs(start["Event-Timestamp"] - (time.time() - 86400)) < 30
 
 
+def test_the_name_in_system_identity_is_the_nas_identifier() -> None:
+    with bench({"eve": PLAN}) as made:
+        session = made.session("eve")
+        made.run("/system/identity/set", "=name=mt7")
+        assert made.change(session, NAS_Identifier="mt1") == (COA_NAK, "NAS-Identification-Mismatch")
+        assert made.change(session, disconnect=True, NAS_Identifier="mt7") == (DISCONNECT_ACK, None)
+        made.session("eve", 2)
+        assert [one["NAS-Identifier"] for one in made.counter.of("eve", "Start")] == ["mt1", "mt7"]
+
+
 def cut_off(made: Bench) -> bool:
     """Whether the API ends a connection as soon as it stands."""
     with socket.create_connection(("127.0.0.1", made.router.api_port)) as out:

@@ -11,7 +11,15 @@ from ledgate.lab.routeros import firewall
 from ledgate.lab.routeros.device import Device, refuse_change
 from ledgate.lab.routeros.query import Query
 from ledgate.lab.routeros.tables import Item, Row, Table
-from ledgate.lab.routeros.trap import MISSING, Trap, failure, no_such_command, no_such_item, unknown_parameter
+from ledgate.lab.routeros.trap import (
+    MISSING,
+    Trap,
+    failure,
+    invalid_value,
+    no_such_command,
+    no_such_item,
+    unknown_parameter,
+)
 from ledgate.lab.routeros.values import parse_time
 
 READS: Final = frozenset(("print", "getall", "listen", "cancel", "ping", "quit"))
@@ -254,11 +262,13 @@ def _change(table: Table, row: Row, values: Mapping[str, str], without: list[str
 
 
 def _ping(device: Device, sentence: Sentence, _now: int) -> Answer:
-    count = int(sentence.arguments.get("count", "1"))
+    count = sentence.arguments.get("count", "1")
+    if not (count.isascii() and count.isdigit()):
+        raise invalid_value("count")
     host = sentence.arguments.get("address", "")
     received = 0
     items: list[Item] = []
-    for number in range(min(count, 100)):
+    for number in range(min(int(count), 100)):
         item = {"seq": str(number), "host": host}
         if device.behaviour.reachable:
             received += 1

@@ -269,6 +269,7 @@ def test_ping_and_fetch_find_whoever_is_reachable(console: Console) -> None:
     assert console("/tool/fetch", "=url=http://192.0.2.1/")[0]["status"] == "finished"
     console.device.behaviour.reachable = False
     assert console("/ping", "=address=192.0.2.1", "=count=2")[-1]["packet-loss"] == "100"
+    assert console.refused("/ping", "=address=192.0.2.1", "=count=many") == "invalid value for argument count"
     assert console.refused("/tool/fetch", "=url=http://192.0.2.1/") == "failure: connection timeout"
 
 
