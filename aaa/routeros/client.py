@@ -205,6 +205,9 @@ def _log_in(where: Where) -> Api:
     except TrapError as trap:
         transport.close()
         raise LoginRefused(f"{place} refuses user {where.user}: {trap}") from None
+    except UnicodeError:  # its words would tell a letter of the password
+        transport.close()
+        raise LoginRefused(f"{place} is so old a RouterOS that the password of {where.user} must be ASCII") from None
     except (OSError, LibRouterosError, ValueError, IndexError) as error:
         transport.close()
         raise RouterAway(f"{place}: {_said(error)}") from None

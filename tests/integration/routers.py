@@ -31,8 +31,8 @@ class Box:
     """A fake router and its API. `writes` are the commands that changed something."""
 
     def __init__(self, version: str = "7.16.2", *, tls: bool = False, login: Method = "plain", port: int = 0) -> None:
-        self.device = Device(version, clock.now(), identity="mt1")
         self.behaviour = Behaviour()
+        self.device = Device(version, clock.now(), identity="mt1", behaviour=self.behaviour)
         self.events: list[ApiEvent] = []
         self.tls = tls
         self.users = [User("ledgate", PASSWORD), User("reader", PASSWORD, "read")]

@@ -245,3 +245,9 @@ def test_a_plan_on_a_full_router_takes_seconds_and_touches_only_what_differs() -
         assert time.monotonic() - began < 5.0
         [move] = router.writes[writes:]
         assert move.startswith(f"/ip/firewall/filter/move numbers={jump['.id']} ")
+
+
+def test_a_password_that_the_old_login_cannot_carry_is_never_told() -> None:
+    with box(login="challenge") as router, pytest.raises(LoginRefused) as refused:
+        Client(Where("127.0.0.1", router.server.port, "ledgate", "wröng"))
+    assert str(refused.value).endswith("is so old a RouterOS that the password of ledgate must be ASCII")

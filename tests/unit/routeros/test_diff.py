@@ -342,29 +342,23 @@ def test_what_was_begun_can_be_undone(router: Model, rules: Rules, data: Any) ->
 
 
 def _meant(menus: dict[str, list[dict[str, str]]]) -> Any:
-    """Values by chain: order between chains says nothing. A list has no order at all."""
-    spelled = {"yes": "true", "no": "false", "": "false"}
-    return {
-        menu: sorted(
-            (
-                [
-                    str(
-                        sorted(
-                            (name, spelled.get(value, value))
-                            for name, value in row.items()
-                            if (name, value) != ("disabled", "no")
-                        )
-                    )
-                    for row in rows
-                    if row.get("chain", "") == chain
-                ]
-                for chain in {row.get("chain", "") for row in rows}
-            ),
-        )
-        if menu in RULES or menu == WALLED_GARDEN
-        else sorted(str(sorted((name, spelled.get(value, value)) for name, value in row.items())) for row in rows)
-        for menu, rows in menus.items()
-    }
+    """Values by chain: the order between chains says nothing, nor does that of a list; a place among dynamic rows
+    cannot be asked for."""
+    found: dict[str, Any] = {}
+    for menu, rows in menus.items():
+        ordered = menu in RULES or menu == WALLED_GARDEN
+        for row in rows:
+            place = f"{menu} {row.get('chain', '')} {row.get('dynamic', '')}"
+            found.setdefault(place, []).append(_spelled(row))
+            if not ordered:
+                found[place].sort()
+    return found
+
+
+def _spelled(row: dict[str, str]) -> list[tuple[str, str]]:
+    words = {"yes": "true", "no": "false", "": "false"}
+    said = {name: words.get(value, value) for name, value in row.items()}
+    return sorted((name, value) for name, value in said.items() if (name, value) != ("disabled", "false"))
 
 
 @given(policies(), policies())
