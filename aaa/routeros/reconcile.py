@@ -23,7 +23,7 @@ _log: Final = logging.getLogger(__name__)
 _WHERE_THEY_STAND: Final = ".id,chain,action,connection-state,dynamic,disabled,comment"
 _WHAT_THEY_ARE: Final = ".id,list,address,timeout,dynamic,disabled,comment"
 _FULL_AT_ONCE: Final = 64
-"""Rows that one query asks for."""
+"""Comments that one query asks for."""
 _SYSTEM: Final = "/system/resource"
 _HOTSPOT: Final = "/ip/hotspot"
 _IPV6: Final = "/ipv6/firewall/filter"
@@ -92,10 +92,10 @@ def _first_look(menu: str, whole_lists: bool) -> Command:
 
 
 def _with_ours_in_full(client: Client, menu: str, rows: list[Row]) -> list[Row]:
-    ids = [row.id for row in rows if row.key is not None]
+    marks = sorted({row.comment for row in rows if row.key is not None})
     commands = [
-        Command(f"{menu}/print", (), any_of(".id", ids[at : at + _FULL_AT_ONCE]))
-        for at in range(0, len(ids), _FULL_AT_ONCE)
+        Command(f"{menu}/print", (), any_of("comment", marks[at : at + _FULL_AT_ONCE]))
+        for at in range(0, len(marks), _FULL_AT_ONCE)
     ]
     full = {row[".id"]: row for reply in client.run_all(commands) for row in _rows(reply)}
     return [Row(row.id, full.get(row.id, row.fields)) for row in rows]

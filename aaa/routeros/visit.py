@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Literal
 
 from sqlalchemy import case, select
@@ -17,6 +18,7 @@ from aaa.routeros.known import Ports, read_box, read_rules
 from aaa.routeros.operations import Add, Move, Operation, Remove, Set
 from aaa.routeros.peer import NoApi, where
 from aaa.routeros.reconcile import Comparison, NotApplied, apply, compare, compare_with_nothing
+from aaa.routeros.wanted import Box, Rules
 from aaa.store.database import Database
 from aaa.store.seal import SealBroken, Sealer
 from aaa.store.settings import read_settings
@@ -68,9 +70,10 @@ class Visitor:
 
     def plan(self, nas_id: int) -> Comparison:
         """What would change. Raises RouterAway, Trap, SealBroken."""
+        known = self._known(nas_id)
         client = self._connect(nas_id)
         try:
-            return self._compare(nas_id, client, "report")
+            return compare(client, *known)
         finally:
             client.close()
 
@@ -95,13 +98,14 @@ class Visitor:
     def _work(self, nas_id: int, work: Work | None) -> Outcome:
         version: str | None = None
         try:
-            with self.db.read() as conn:
-                chosen: Work = work or read_settings(conn).router_drift
+            known = self._known(nas_id)
             client = self._connect(nas_id)
             try:
-                found = self._compare(nas_id, client, chosen)
+                chosen = work or known[0].settings.router_drift
+                look = partial(compare_with_nothing, client) if work == "remove" else partial(compare, client, *known)
+                found = look()
                 version = found.version
-                outcome = self._mend(nas_id, client, found, chosen)
+                outcome = self._mend(nas_id, client, found, chosen, look)
             finally:
                 client.close()
             return self._with_lists(nas_id, outcome, chosen)
@@ -110,11 +114,13 @@ class Visitor:
         except RouterAway as error:
             return Outcome("offline", str(error), version)
 
-    def _mend(self, nas_id: int, client: Client, found: Comparison, work: Work) -> Outcome:
+    def _mend(
+        self, nas_id: int, client: Client, found: Comparison, work: Work, look: Callable[[], Comparison]
+    ) -> Outcome:
         operations = found.operations
         if operations and work != "report":
             apply(client, operations, _Keep(self, nas_id))
-            left = self._compare(nas_id, client, work).operations
+            left = look().operations
             if left:
                 return Outcome("failed", f"still differs: {summary(left)}", found.version, operations)
         if work == "remove":
@@ -134,13 +140,9 @@ class Visitor:
     def _connect(self, nas_id: int) -> Client:
         return Client(where(self.db, self.keys, nas_id))
 
-    def _compare(self, nas_id: int, client: Client, work: Work) -> Comparison:
-        if work == "remove":
-            return compare_with_nothing(client)
+    def _known(self, nas_id: int) -> tuple[Rules, Box]:
         with self.db.read() as conn:
-            rules = read_rules(conn)
-            box = read_box(conn, self.keys, nas_id, self.ports)
-        return compare(client, rules, box)
+            return read_rules(conn), read_box(conn, self.keys, nas_id, self.ports)
 
     def _due(self, nas_id: int, at: int) -> None:
         with self.db.write() as conn:
