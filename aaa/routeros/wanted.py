@@ -41,6 +41,7 @@ CHAINS: Final = frozenset((DSTNAT, SRCNAT, FORWARD, RESTRICTED, ANSWERS))
 
 RADIUS_TIMEOUT: Final = "3s"
 """Longer than a Reject is held back, and than an old session takes to end before its successor is let in."""
+_WEB_AND_DNS: Final = "53,80,443"
 _OWN_LISTS: Final = frozenset((PAYING, ALLOWED, *OVERDUE_LISTS))
 
 Version = tuple[int, int, int]
@@ -226,10 +227,9 @@ def _forward(
     if restricted:
         found += _restricted(menu, icmp, portal)
     for way, list_of, port_of, state in _WAYS:
-        for protocol, ports in (("tcp", "80,443"), ("udp", "80,443"), ("tcp", "53"), ("udp", "53")):
-            key = f"paying-{way}-{protocol}-{ports.replace(',', '-')}"
-            match = {list_of: PAYING, "protocol": protocol, port_of: ports}
-            found.append(_rule(menu, key, chain=FORWARD, **match, **state, action="accept"))
+        for protocol in ("tcp", "udp"):
+            match = {list_of: PAYING, "protocol": protocol, port_of: _WEB_AND_DNS}
+            found.append(_rule(menu, f"paying-{way}-{protocol}", chain=FORWARD, **match, **state, action="accept"))
     for name in restricted:
         for (way, list_of, _, _), chain in zip(_WAYS, (RESTRICTED, ANSWERS), strict=True):
             key = f"restrict-{way}-{name}"

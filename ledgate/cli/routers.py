@@ -1,5 +1,6 @@
 """`ledgate routers`: how routers stand, what would change on them, changing it, and what is wrong with one."""
 
+import logging
 import os
 import sys
 import time
@@ -109,9 +110,8 @@ def apply_command(name: str | None, canary: str | None, remove: bool, yes: bool,
         if not targets:
             show([], "no router has an api", as_json=as_json)
             return
-        what = f"take everything off {name}" if remove else f"change {_count(targets)}"
         if not yes:
-            click.confirm(f"{what[0].upper()}{what[1:]}?", abort=True, err=True)
+            _ask(visitor, targets, name if remove else None)
         work: Work = "remove" if remove else "repair"
         done = _apply(visitor, targets, canary, work)
     told = [
@@ -150,6 +150,19 @@ def doctor_command(name: str, as_json: bool) -> None:
     _end(1 if any(one.level == "fault" for one in findings) else 0)
 
 
+def _ask(visitor: Visitor, targets: dict[str, int], removed: str | None) -> None:
+    """Say what would be done, and ask. Raises click.Abort."""
+    if removed is not None:
+        click.confirm(f"Take everything off {removed}?", abort=True, err=True)
+        return
+    plans = dict(_at_once(targets, lambda nas_id: _plan(visitor, nas_id)))
+    for name in targets:
+        found = plans[name]
+        told = found if isinstance(found, str) else summary(found.operations) or "in step"
+        click.echo(f"{name}: {told}", err=True)
+    click.confirm(f"Change {_count(targets)}?", abort=True, err=True)
+
+
 def _end(status: int) -> NoReturn:
     raise SystemExit(status)
 
@@ -157,6 +170,7 @@ def _end(status: int) -> NoReturn:
 @contextmanager
 def _visitor() -> Iterator[Visitor]:
     found = settings()
+    logging.getLogger("aaa.routeros").addHandler(logging.NullHandler())  # what is logged is told as the result
     with database(found) as db:
         holder = f"{found.machine} routers apply {os.getpid()}"
         sealer = keys(found, db)

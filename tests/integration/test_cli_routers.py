@@ -92,6 +92,8 @@ def test_a_plan_shows_a_patch_and_changes_nothing(site: Site) -> None:
 def test_apply_asks_first_and_changes_what_differs(site: Site) -> None:
     ended = site.ledgate._invoke(["routers", "apply"], {})
     assert ended.exit_code == 1
+    for line, name in zip(ended.stderr.splitlines(), ("mt1", "mt2", "mt3"), strict=False):
+        assert line.startswith(f"{name}: ") and line.endswith(" added, 1 set")
     assert "Change 3 routers?" in ended.stderr
     assert all(one.writes == [] for one in site.boxes)
     text = site.ends(0, "apply", "--yes")
