@@ -46,19 +46,24 @@ class Schedule:
         self._pool.shutdown(cancel_futures=True)
 
     def _run(self) -> None:
-        failures = 0
+        away = 0
         while not self._stop.is_set():
+            pause = self._every
             try:
                 self._turn()
-                failures = 0
             except (DBAPIError, TimeoutError) as error:
-                failures += 1
-                if failures == 1:
+                away += 1
+                if away == 1:
                     _log.warning("routers database=away error=%s", type(error).__name__)
+                pause = min(_LONGEST_PAUSE, pause * 2.0 ** min(away, 3))
             except Exception:
-                failures += 1
                 _log.exception("routers failed")
-            self._stop.wait(min(_LONGEST_PAUSE, self._every * 2.0 ** min(failures, 3)))
+                pause = _LONGEST_PAUSE
+            else:
+                if away:
+                    _log.warning("routers database=back after=%d attempts", away)
+                away = 0
+            self._stop.wait(pause)
 
     def _turn(self) -> None:
         now = clock.now()
