@@ -192,13 +192,17 @@ def test_a_change_during_a_visit_makes_the_router_due_again(database: Database, 
 
 
 def test_what_was_taken_off_is_left_alone_until_it_is_applied_again(database: Database, made: Box) -> None:
-    add(database, made)
-    visit(database)
-    assert visit(database, work="remove").state == "removed"
-    assert made.ours(FILTER) == [] and made.ours(RADIUS) == []
-    with schedule(database):
-        put(database, settings={"allowed_pages": ["203.0.113.80"]})
-        put(database, nas=[{"name": "mt1", "secret": "other"}])
+    with box() as other:
+        add(database, made, other)
+        visit(database)
+        assert visit(database, work="remove").state == "removed"
+        assert made.ours(FILTER) == [] and made.ours(RADIUS) == []
+        with schedule(database):
+            put(database, nas=[{"name": "mt1", "secret": "other"}])
+            put(database, settings={"allowed_pages": ["203.0.113.80"]})
+            until(lambda: stands(database, 1).state == "in_step", "the other router has been visited")
+            put(database, settings={"allowed_pages": ["203.0.113.81"]})
+            until(lambda: "203.0.113.81" in str(other.ours(ADDRESS_LIST)), "it is visited again")
     assert stands(database).state == "removed"
     assert made.ours(ADDRESS_LIST) == []
     assert visit(database, work="repair").state == "in_step"

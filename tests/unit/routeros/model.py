@@ -88,12 +88,9 @@ class Packet:
     address: str = "198.51.100.1"
     source: frozenset[str] = frozenset()
     destination: frozenset[str] = frozenset()
-    """Lists; a packet to a subscriber has his here, and `port` and `address` are of its source."""
     state: str = "new"
-
-    @property
-    def is_answer(self) -> bool:
-        return self.state == "established"
+    inbound: bool = False
+    """To a subscriber, whose lists are those of the destination; `port` and `address` are of the other side."""
 
 
 def verdict(rows: Iterable[Mapping[str, str]], packet: Packet, chain: str) -> str:
@@ -118,8 +115,8 @@ def _walk(rows: list[Mapping[str, str]], packet: Packet, chain: str) -> str | No
 
 
 def _matches(row: Mapping[str, str], packet: Packet) -> bool:
-    side = "src" if packet.is_answer else "dst"
-    other = "dst" if packet.is_answer else "src"
+    side = "src" if packet.inbound else "dst"
+    other = "dst" if packet.inbound else "src"
     for name, value in row.items():
         bang = value.startswith("!")
         wanted = value.removeprefix("!")

@@ -28,7 +28,7 @@ def sent(*lists: str, port: str = "443", protocol: str = "tcp", address: str = "
 def answered(
     *lists: str, port: str = "443", protocol: str = "tcp", address: str = "198.51.100.1", of: str = ""
 ) -> Packet:
-    return Packet(protocol, port, address, frozenset((of,) if of else ()), frozenset(lists), "established")
+    return Packet(protocol, port, address, frozenset((of,) if of else ()), frozenset(lists), "established", True)
 
 
 @pytest.mark.parametrize("name", ["suspended", "overdue"])
@@ -74,8 +74,9 @@ def test_answers_pass_only_to_what_was_let_out() -> None:
     """A server that goes on sending to a restricted address: the router takes it for a new connection."""
     rows = of(held(), FILTER)
     for port in ("53", "443"):
-        started = Packet("tcp", port, "198.51.100.1", frozenset(), frozenset(("suspended", "ledgate-paying")))
-        assert verdict(rows, started, "forward") == "drop"
+        for lists in (("suspended",), ("suspended", "ledgate-paying")):
+            started = Packet("tcp", port, "198.51.100.1", frozenset(), frozenset(lists), inbound=True)
+            assert verdict(rows, started, "forward") == "drop"
 
 
 def test_everybody_else_is_left_alone() -> None:
