@@ -192,6 +192,9 @@ class Router(Nas):
         else:
             with self.lock:
                 self._dialling.discard(subscriber)
+                cut_off = outcome.acct_session_id not in self.sessions
+            if cut_off:  # before we were done with dialling, so that nobody else dialled
+                self._redial(subscriber)
             self._tell(f"accept    {subscriber.username}  {_spelled(outcome.told)}  address {outcome.framed_ip}")
         if self._on_login is not None:
             self._on_login(subscriber, outcome)
