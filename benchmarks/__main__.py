@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from aaa.radius import packet
-from benchmarks import freeradius, markdown, mass, million, server, workloads
+from benchmarks import burst, freeradius, markdown, mass, million, server, workloads
 from benchmarks.measure import Side
 from benchmarks.workloads import FILES, OURS, SQL, Bench
 
@@ -118,6 +118,15 @@ def tables(given: tuple[Bench, tuple[str, ...]]) -> None:
 def many_at_once(given: tuple[Bench, tuple[str, ...]], services: int) -> None:
     """A rule for all services in the background, and 10,000 that end at one instant, with logins meanwhile."""
     mass.measure_mass(given[0], services)
+
+
+@main.command("burst")
+@click.option("--sessions", default=burst.CHANGED, show_default=True)
+@click.option("--routers", default=burst.ROUTERS, show_default=True)
+@click.pass_obj
+def live_changes(given: tuple[Bench, tuple[str, ...]], sessions: int, routers: int) -> None:
+    """Live sessions changed by CoA: rows to ACKs, a mass change, and payments meanwhile."""
+    burst.measure_burst(given[0], sessions, routers)
 
 
 if __name__ == "__main__":
