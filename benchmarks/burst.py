@@ -3,7 +3,6 @@
 The routers are fake and light (benchmarks.routers): what is measured is our engine with its PostgreSQL.
 """
 
-import json
 import signal
 import subprocess
 import sys
@@ -70,7 +69,8 @@ def _claims(result: dict[str, Any]) -> list[dict[str, Any]]:
         report.claim("of these, CPU µs of the engine for each", rows["engine_us"], 600, False),
         report.claim("of these, CPU µs of PostgreSQL for each", rows["database_us"], 400, False),
         report.claim(
-            f"seconds from the commit of a change for {changed:,} sessions on {result['routers']} routers to the last ACK",
+            f"seconds from the commit of a change for {changed:,} sessions on {result['routers']} routers"
+            " to the last ACK",
             change["seconds"],
             30,
             False,

@@ -41,7 +41,8 @@ def user_of(data: bytes) -> bytes:
 def answer(data: bytes, secret: bytes) -> bytes:
     """An ACK without attributes (RFC 5176 section 2.3)."""
     head = bytes((data[0] + 1, data[1], 0, 20))
-    return head + md5(head + data[4:20] + secret).digest()
+    digest: bytes = md5(head + data[4:20] + secret).digest()
+    return head + digest
 
 
 def serve(port: int, count: int, file: Path) -> None:
