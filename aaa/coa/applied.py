@@ -37,6 +37,18 @@ def applied(conn: Connection, rows: Sequence[Row[Any]]) -> dict[int, Applied]:
     return {row.session_id: _of(conn, row, replaced) for row in rows}
 
 
+def known(row: Any) -> Applied | None:
+    """As `applied` has it for one row, where that takes no query."""
+    if row.applied_profile is None:
+        return None
+    if row.applied_ip is not None:
+        return Applied(row.applied_profile, row.applied_ip, row.given_end)
+    if row.version is None or row.version == row.present_version:
+        told = row.record if row.version == row.present_version else None
+        return Applied(row.applied_profile, _address_beside(told, row.applied_profile), row.given_end)
+    return None
+
+
 def doubtful(conn: Connection, session_ids: Sequence[int]) -> dict[int, frozenset[str]]:
     """The attributes of CoAs that got no answer since the router last acknowledged one, by session id."""
     asked = (

@@ -7,12 +7,14 @@ taken with SKIP LOCKED.
 
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, func, literal, null, select
+from sqlalchemy import Connection, bindparam, case, func, literal, null, select
 
 from aaa.clock import SECOND
 from aaa.commands import caller_id, jobs
 from aaa.commands.door import change, lock_services
 from aaa.commands.recompile import renewal_at
+from aaa.domain.rank import CUT, LIFT, NEITHER
+from aaa.domain.timeline import Verdict
 from aaa.store import dialect, record
 from aaa.store.database import Database
 from aaa.store.holds import held_since
@@ -64,7 +66,10 @@ def cross(db: Database, now: int) -> bool:
         crossed = sorted(service_id for service_id, due_at in following.items() if due_at is None or due_at > now)
         if not crossed:
             return False
-        _request(conn, crossed, now)
+        records = {row.service_id: row.record for row in rows}
+        verdicts = {service_id: _verdict(records[service_id], now) for service_id in crossed}
+        for verdict in sorted(set(verdicts.values())):
+            _request(conn, [one for one in crossed if verdicts[one] == verdict], verdict, now)
         conn.execute(_NOTE_NEXT, [{"crossed": one, "following": following[one]} for one in crossed])
         dialect.notify(conn, "ledgate_engine")
         return len(following) == BATCH
@@ -140,10 +145,16 @@ def _renewal(service_id: int, packed: bytes) -> int:
     return renewal_at(record.step(packed, head, 0).start, head.horizon, service_id)
 
 
-def _request(conn: Connection, service_ids: list[int], now: int) -> None:
-    """A wish for every live session of these services, with the mark of the timeline that it comes from: whoever has
-    that timeline has the new segment, and no Disconnect waits for more.
+def _verdict(packed: bytes | None, now: int) -> int:
+    return Verdict.DENY if packed is None else record.step_at(packed, record.entry(packed), now).verdict
+
+
+def _request(conn: Connection, service_ids: list[int], verdict: int, now: int) -> None:
+    """A wish for every live session of these services, which have `verdict` now, with the mark of the timeline that it
+    comes from: whoever has that timeline has the new segment, and no Disconnect waits for more.
     """
+    listed = case((session.c.lists.is_not(None), LIFT), else_=NEITHER)
+    same = listed if verdict == Verdict.ALLOW else literal(NEITHER)  # as aaa.domain.rank has it
     live = (
         select(
             session.c.id,
@@ -154,13 +165,16 @@ def _request(conn: Connection, service_ids: list[int], now: int) -> None:
             access.c.next_due,
             literal(now).label("not_before"),
             literal(0).label("tries"),
+            case(
+                (session.c.applied_verdict > verdict, LIFT), (session.c.applied_verdict < verdict, CUT), else_=same
+            ).label("rank"),
             access.c.feed,
         )
         .join(access, access.c.service_id == session.c.service_id)
         .where(session.c.service_id.in_(service_ids), session.c.closed_at.is_(None))
         .order_by(session.c.id)
     )
-    names = ("event_id", "wanted_version", "cause", "requested_at", "not_before", "tries", "feed")
+    names = ("event_id", "wanted_version", "cause", "requested_at", "not_before", "tries", "rank", "feed")
     insert = dialect.upsert(conn, enforcement).from_select(["session_id", "service_id", *names], live)
     conn.execute(
         insert.on_conflict_do_update(

@@ -1,79 +1,60 @@
 """Telling routers (shell): plans claimed wishes, keeps many requests in flight, and stores what came of each.
 
 One thread: `turn` does what is due and never waits; the caller waits for the sockets, the clock or the database's bell.
-A Disconnect is held back until every live replica has the wanted version, so that a redial meets the new verdict.
+A Disconnect is held back until every live replica has the wanted version, so that a redial meets the new verdict, and
+then until its turn at its router has come (aaa.coa.pace).
 """
 
-import json
 import logging
 import random
 import selectors
 import socket
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from ipaddress import ip_address
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
 from aaa.clock import SECOND
-from aaa.coa.exchange import Datagram, Done, Exchange
-from aaa.coa.messages import request_attributes
-from aaa.coa.plan import CoA, Disconnect, Later, LiveSession, Nothing, Plan, after, plan
-from aaa.coa.wish import Outcome, Result, Stored, Told, Wish
-from aaa.coa.wishes import LEASE, Wishes
-from aaa.debit.reply import ADDRESS_LIST
-from aaa.domain.timeline import Profile
+from aaa.coa.breaker import LARGEST_WINDOW, Breaker
+from aaa.coa.claims import LEASE
+from aaa.coa.exchange import Done, Exchange
+from aaa.coa.job import Job
+from aaa.coa.line import Line
+from aaa.coa.messages import Answer, request_attributes
+from aaa.coa.pace import Pace
+from aaa.coa.plan import CoA, Disconnect, Later, Nothing, after, plan, prolong
+from aaa.coa.ports import Ports
+from aaa.coa.proof import awaited, wants
+from aaa.coa.told import note, note_end, note_lists
+from aaa.coa.turns import Wanted
+from aaa.coa.wish import Outcome, Stored, Wish
+from aaa.coa.wishes import Wishes
 from aaa.radius.clients import parse_address
 from aaa.radius.counters import Counters
 from aaa.radius.dictionary import Dictionary
 from aaa.radius.packet import COA_REQUEST, DISCONNECT_REQUEST
-from aaa.routeros.lists import Kept, ListKeeper
+from aaa.routeros.online import End, Online
+from aaa.routeros.work import Keeper, Kept
 
 _log: Final = logging.getLogger(__name__)
 
 REPLICA_PATIENCE: Final = SECOND
 """How long a Disconnect waits for lagging replicas, from the wish's commit."""
-MOST_IN_HAND: Final = 2048
-CLAIM: Final = 128
-MOST_OF_ROUTER: Final = 2 * CLAIM
-MOST_OF_SILENT_ROUTER: Final = 8
-"""A router that does not answer gets few requests at a time, so that it cannot keep others waiting."""
+MOST_IN_HAND: Final = 4096
+CLAIM: Final = 256
+MOST_OF_ROUTER: Final = 2 * LARGEST_WINDOW
 FIRST_RETRY: Final = 5 * SECOND
 LONGEST_RETRY: Final = 300 * SECOND
+_NO_ROOM: Final = SECOND // 4
+_PROBE: Final = 20 * SECOND
+"""Longer than a request takes to be given up."""
 _SOON: Final = 20_000
 _LOOK: Final = 250_000
+_TOGETHER: Final = 10_000
+"""How long outcomes wait for others, to be stored in one transaction."""
+_MANY: Final = 128
 _RENEW: Final = LEASE // 3
 _LARGEST: Final = 4096
-
-
-@dataclass(slots=True)
-class _Job:
-    """A wish in hand, with up to two things under way for it.
-
-    `plan` is what is to be told by RADIUS, None: nothing (any more); `secret` which of the router's secrets it is told
-    with, `untried` how many are left. `token` is the work's at the RouterOS API, 0: there is none (any more). The rest
-    is for the outcome.
-    """
-
-    wish: Wish
-    plan: CoA | Disconnect | None = None
-    secret: int = 0
-    untried: int = 0
-    held: bool = False
-    token: int = 0
-    told: list[Told] = field(default_factory=list)
-    again_at: int | None = None
-    tries: int = 0
-    session: LiveSession | None = None
-    lists: Stored | None = None
-
-    def again(self, at: int, tries: int) -> None:
-        """Have the wish claimed again at `at`, or before if something else of it asks for that."""
-        self.again_at = at if self.again_at is None else min(self.again_at, at)
-        self.tries = max(self.tries, tries)
-
-    def outcome(self) -> Outcome:
-        return Outcome(self.wish, tuple(self.told), self.again_at, self.tries, self.session, self.lists)
 
 
 class Dispatcher:
@@ -82,34 +63,38 @@ class Dispatcher:
     def __init__(
         self,
         wishes: Wishes,
+        pace: Pace,
         dictionary: Dictionary,
         selector: selectors.BaseSelector,
         now: Callable[[], int],
         counters: Counters,
-        keeper: ListKeeper,
+        keeper: Keeper,
     ) -> None:
         self._wishes = wishes
-        self._keeper = keeper
-        self._tokens: dict[int, _Job] = {}
-        self._last_token = 0
-        self._ended_at = 0
+        self._pace = pace
         self._dictionary = dictionary
-        self._selector = selector
         self._now = now
         self._counters = counters
+        self._keeper = keeper
         self._exchange = Exchange()
-        self._sockets: dict[tuple[int, int], socket.socket] = {}
-        self._jobs: dict[int, _Job] = {}
+        self._ports = Ports(selector)
+        self._breaker = Breaker()
+        self._jobs: dict[int, Job] = {}
+        self._tokens: dict[int, Job] = {}
+        self._last_token = 0
+        self._lines: defaultdict[str, Line] = defaultdict(Line)
+        self._waiting: set[str] = set()
+        self._late: list[Job] = []
         self._outcomes: list[Outcome] = []
-        self._silent: set[str] = set()
+        self._moves: list[tuple[str, int, int]] = []  # rows of routers that are left alone, or are not any more
         self._good_secret: dict[str, int] = {}
-        self._look_at = 0
-        self._renew_at = 0
-        self._due: int | None = None
+        self._due: int | None = 0
+        self._ended_at = self._store_at = self._look_at = self._renew_at = 0
 
     def ring(self) -> None:
         """Something may have changed in the database: look at the next turn whether what is in hand still stands."""
-        self._look_at = 0
+        self._due = 0
+        self._look_at = min(self._look_at, self._now() + _SOON)
 
     def receive(self, ready: socket.socket, port: int) -> None:
         """Take every datagram that waits on one of the dispatcher's sockets."""
@@ -129,204 +114,312 @@ class Dispatcher:
         now = self._now()
         again, given_up = self._exchange.timers(now, _jitter())
         for datagram in again:
-            self._send(datagram)
+            self._ports.send(datagram)
         for done in given_up:
             self._finished(done)
         for kept in self._keeper.finished():
             self._kept(kept)
-        self._store()
         if now >= self._ended_at:
             self._ended_at = now + _LOOK
             self._wishes.ask_for_ended(now)
-        self._claim(now)
+        while self._moves:
+            self._wishes.move(*self._moves[0], now)
+            self._moves.pop(0)
+            self._due = now
+        self._trade(now)
+        if self._late:
+            self._queue(now)
         if self._jobs and now >= self._look_at:
             self._look(now)
         if self._jobs and now >= self._renew_at:
             self._renew_at = now + _RENEW
             self._wishes.renew(self._jobs, now)
-        self._store()
+        self._go(now)
 
     def next_turn(self) -> int | None:
         """When `turn` has something to do, unless a socket or the database wakes it before; None: nothing in sight."""
-        times = [self._exchange.next_timer(), self._due]
+        times = [self._exchange.next_timer(), self._breaker.next_probe(self._now())]
+        times += [self._lines[source].next_at() for source in self._waiting]
+        if len(self._jobs) < MOST_IN_HAND:
+            times.append(self._due)
+        if self._outcomes:
+            times.append(self._store_at)
         if self._jobs:
             times += [self._look_at, self._renew_at]
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:
         """Let go of everything in hand. Claims run out by themselves."""
-        for one in self._sockets.values():
-            self._selector.unregister(one)
-            one.close()
+        self._ports.close()
 
-    def _claim(self, now: int) -> None:
-        busy = self._busy()
+    # --- rows --------------------------------------------------------------------------------------------------------
+
+    def _trade(self, now: int) -> None:
+        """Hand in outcomes, and claim what is due, in one transaction."""
         room = min(CLAIM, MOST_IN_HAND - len(self._jobs))
-        if room <= 0:
-            self._due = None  # an answer or a timer makes room
+        claims = room > 0 and self._due is not None and self._due <= now
+        if not claims and (not self._outcomes or (now < self._store_at and len(self._outcomes) < _MANY)):
             return
-        self._due = self._wishes.next_due(now, busy)
-        if self._due is None or self._due > now:
+        rows, due = self._wishes.exchange(self._outcomes, now, room if claims else 0, self._busy(now))
+        self._outcomes.clear()
+        if not claims:
             return
-        if not self._jobs:
+        claimed = self._wishes.plan(rows, now)
+        self._due = due
+        if not claimed and due is not None and due <= now:
+            self._due = now + _SOON  # another engine is taking them
+        if claimed and not self._jobs:
             self._renew_at = now + _RENEW
             self._look_at = now + _LOOK
-        claimed = self._wishes.claim(now, room, busy)
-        if not claimed:
-            self._due = now + _SOON  # another engine is taking them
-        taken = self._taken()
         for wish in claimed:
-            source = wish.router.source
-            taken[source] += 1
-            if taken[source] > self._room_of(source):
-                self._outcomes.append(Outcome(wish, again_at=now + FIRST_RETRY, tries=wish.tries))
-            elif wish.session_id not in self._jobs:
+            if wish.session_id not in self._jobs:
                 self._begin(wish, now)
 
-    def _taken(self) -> Counter[str]:
-        return Counter(job.wish.router.source for job in self._jobs.values())
-
-    def _busy(self) -> list[str]:
-        """The routers that could not take a whole claim; a silent one counts only when it can take nothing at all."""
-        return [
-            source
-            for source, count in self._taken().items()
-            if count + (1 if source in self._silent else CLAIM) > self._room_of(source)
-        ]
-
-    def _room_of(self, source: str) -> int:
-        return MOST_OF_SILENT_ROUTER if source in self._silent else MOST_OF_ROUTER
+    def _busy(self, now: int) -> list[str]:
+        """The routers that can take nothing more."""
+        full = [source for source, line in self._lines.items() if line.held >= MOST_OF_ROUTER]
+        return full + [source for source in self._breaker.shut(now) if not self._lines[source].has_api]
 
     def _begin(self, wish: Wish, now: int) -> None:
         router = wish.router
-        job = _Job(wish)
-        wants = self._wants(wish, now)
-        if isinstance(wants, Later):
-            job.again(wants.at, 0)
-        elif isinstance(wants, Disconnect) and now < wish.rests_until:
+        line = self._lines[router.source]
+        line.has_api = router.has_api
+        job = Job(wish)
+        wanted = wants(wish, now)
+        if isinstance(wanted, Later):
+            job.again(wanted.at, 0)
+        elif isinstance(wanted, Disconnect) and now < wish.rests_until:
             job.again(wish.rests_until, wish.tries)
-        elif not isinstance(wants, Nothing) and not router.secrets:
+        elif not isinstance(wanted, Nothing) and not router.secrets and not router.has_api:
             job.again(now + LONGEST_RETRY, wish.tries + 1)
-        elif not isinstance(wants, Nothing):
-            good = self._good_secret.get(router.source, 0)
-            job.untried = len(router.secrets)
-            job.secret = good if good < job.untried else 0
-            job.plan = wants
-        if wish.lists is not None and not isinstance(wants, Disconnect):
-            self._last_token += 1
-            job.token = self._last_token
-            self._tokens[job.token] = job
+        elif not isinstance(wanted, Nothing) and (wait := self._no_room(job, line, wanted, now)):
+            job.again(now + wait, max(wish.tries, 1))
+        elif not isinstance(wanted, Nothing):
+            job.plan = wanted
+        if wish.lists is not None and not isinstance(wanted, Disconnect):
+            job.token = self._token(job)
             self._keeper.submit(job.token, router.nas_id, wish.lists.listing)
         self._jobs[wish.session_id] = job
+        line.held += 1
         if job.plan is not None:
             self._act(job, now, wish.replicated)
         else:
             self._settle(job)
 
-    def _wants(self, wish: Wish, now: int) -> Plan:
-        if wish.ended:
-            return Nothing()
-        if wish.crowded:
-            return Disconnect("too many sessions")
-        if wish.locked_out:
-            return Disconnect("bound to another device")
-        return plan(wish.session, wish.wanted, wish.router.base, now, wish.router.lever)
+    def _no_room(self, job: Job, line: Line, wanted: CoA | Disconnect, now: int) -> int:
+        """How long a router is to be left alone with this, in favour of others; 0: not at all."""
+        source = job.wish.router.source
+        if self._breaker.is_open(source):
+            if isinstance(wanted, Disconnect) and line.has_api:
+                return 0
+            return 0 if self._breaker.room(source, now) > line.held else _PROBE
+        return 0 if line.held < 2 * self._breaker.room(source, now) else _NO_ROOM
 
-    def _act(self, job: _Job, now: int, replicated: bool) -> None:
-        """Send what the job plans, or hold a Disconnect until the replicas have the new verdict."""
-        waits = isinstance(job.plan, Disconnect) and not replicated and now < job.wish.requested_at + REPLICA_PATIENCE
-        job.held = waits
-        if waits:
-            self._look_at = min(self._look_at, now + _SOON)
-        else:
-            self._tell(job, now)
+    # --- what is to be told ------------------------------------------------------------------------------------------
 
-    def _tell(self, job: _Job, now: int) -> None:
-        wish, wants = job.wish, job.plan
-        job.held = False
+    def _act(self, job: Job, now: int, replicated: bool) -> None:
+        """Have told what the job plans; a Disconnect once the replicas have the new verdict, in its turn."""
+        job.untried = max(1, len(job.wish.router.secrets))
+        good = self._good_secret.get(job.wish.router.source, 0)
+        job.secret = good if good < job.untried else 0
+        if isinstance(job.plan, Disconnect):
+            job.held = not replicated and now < job.wish.requested_at + REPLICA_PATIENCE
+            if job.held:
+                self._look_at = min(self._look_at, now + _SOON)
+                return
+            if not self._lines[job.wish.router.source].can_wait(job):
+                self._late.append(job)
+                return
+        self._wait(job)
+
+    def _wait(self, job: Job) -> None:
+        source = job.wish.router.source
+        self._lines[source].add(job)
+        self._waiting.add(source)
+
+    def _queue(self, now: int) -> None:
+        """Have those Disconnects come again in their turn that cannot go soon. Till then their routers must not end
+        these sessions either: all of them would redial at once.
+        """
+        by_router: defaultdict[str, list[Job]] = defaultdict(list)
+        for job in sorted(self._late, key=lambda job: job.wish.rank):
+            if not job.settled:
+                by_router[job.wish.router.source].append(job)
+        asked = {source: Wanted(jobs[0].wish.router.interval, len(jobs)) for source, jobs in by_router.items()}
+        given = self._pace.join(asked, now) if asked else {}
+        self._late.clear()
+        for source, places in given.items():
+            for job, at in zip(by_router[source], places, strict=True):
+                job.again(at, max(job.wish.tries, 1))
+                job.plan = prolong(job.wish.session, at, job.wish.router.base, now)
+                job.prolongs = job.plan is not None
+                if job.prolongs:
+                    self._wait(job)
+                else:
+                    self._settle(job)
+
+    def _go(self, now: int) -> None:
+        """Send what has its turn."""
+        asked: dict[str, Wanted] = {}
+        for source in list(self._waiting):
+            line = self._lines[source]
+            self._send_from(source, line, now)
+            wanted = line.wants(now)
+            if wanted is not None:
+                asked[source] = wanted
+            elif not len(line):
+                self._waiting.discard(source)
+        if asked:
+            for source, turns in self._pace.take(asked, now).items():
+                self._lines[source].give(turns, now)
+                self._send_from(source, self._lines[source], now)
+
+    def _send_from(self, source: str, line: Line, now: int) -> None:
+        room = self._breaker.room(source, now) - line.in_flight
+        by_api = self._breaker.is_open(source) and line.has_api
+        for job in line.go(room if not by_api else MOST_OF_ROUTER, now):
+            disconnects = isinstance(job.plan, Disconnect)
+            router = job.wish.router
+            if disconnects and router.has_api and (by_api or job.wish.rung > 1 or not router.secrets):
+                self._end_by_api(job)
+            else:
+                self._tell(job, now)
+
+    def _tell(self, job: Job, now: int) -> None:
+        wish, wanted = job.wish, job.plan
         job.untried -= 1
+        line = self._lines[wish.router.source]
         try:
-            changes = self._dictionary.encode_profile(wants.attributes) if isinstance(wants, CoA) else b""
+            changes = self._dictionary.encode_profile(wanted.attributes) if isinstance(wanted, CoA) else b""
             datagram = self._exchange.start(
                 wish.session_id,
                 wish.router.address,
                 wish.router.secrets[job.secret],
-                COA_REQUEST if isinstance(wants, CoA) else DISCONNECT_REQUEST,
+                COA_REQUEST if isinstance(wanted, CoA) else DISCONNECT_REQUEST,
                 request_attributes(wish.target, changes, now),
                 now,
                 _jitter(),
             )
-            self._send(datagram)
+            job.sent = datagram.data
+            line.in_flight += 1
+            self._ports.send(datagram)
         except (OSError, ValueError) as error:
-            sends = self._exchange.cancel(wish.session_id)
+            sends = self._cancel(job)
             _log.warning("request user=%s nas=%s error=%s", wish.target.username, wish.router.name, error)
-            self._note(job, "error", None, sends)
+            note(job, "error", None, sends, now, self._counters)
             self._retry(job)
 
-    def _send(self, datagram: Datagram) -> None:
-        family = socket.AF_INET6 if ip_address(datagram.to[0]).version == 6 else socket.AF_INET
-        out = self._sockets.get((family, datagram.port))
-        if out is None:
-            out = self._sockets[family, datagram.port] = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-            out.bind(("", 0))
-            self._selector.register(out, selectors.EVENT_READ, datagram.port)
-        try:
-            out.sendto(datagram.data, datagram.to)
-        except BlockingIOError:
-            pass  # lost like any datagram: it is sent again
+    def _cancel(self, job: Job) -> int:
+        """Give up the request that is in flight for a job; how often it was sent."""
+        sends = self._exchange.cancel(job.wish.session_id)
+        if sends:
+            self._lines[job.wish.router.source].in_flight -= 1
+        return sends
+
+    def _end_by_api(self, job: Job) -> None:
+        target = job.wish.target
+        job.plan = None
+        job.ending = self._token(job)
+        online = Online(job.wish.session.ppp, target.username, target.acct_session_id, target.framed_ip)
+        self._keeper.submit(job.ending, job.wish.router.nas_id, End(online))
+
+    def _token(self, job: Job) -> int:
+        self._last_token += 1
+        self._tokens[self._last_token] = job
+        return self._last_token
+
+    # --- what comes of it --------------------------------------------------------------------------------------------
 
     def _finished(self, done: Done) -> None:
         job = self._jobs[done.token]
         now = self._now()
         source = job.wish.router.source
-        answer = done.answer
-        if answer is None:
-            self._silent.add(source)
-            self._note(job, "timeout", None, done.sends)
-            if job.untried:
-                job.secret = (job.secret + 1) % len(job.wish.router.secrets)
-                self._tell(job, now)
-            else:
-                self._retry(job)
+        self._lines[source].in_flight -= 1
+        if done.answer is not None:
+            self._answered(job, done.answer, done.sends, now)
             return
-        self._silent.discard(source)
+        note(job, "timeout", None, done.sends, now, self._counters)
+        if job.untried:
+            job.secret = (job.secret + 1) % len(job.wish.router.secrets)
+            self._tell(job, now)
+            return
+        opened = not self._breaker.is_open(source)
+        until = self._breaker.silent(source, now, _jitter())
+        self._retry(job)
+        if until is not None:
+            self._leave_alone(source, now, until, opened)
+
+    def _answered(self, job: Job, answer: Answer, sends: int, now: int) -> None:
+        source = job.wish.router.source
         self._good_secret[source] = job.secret
-        self._note(job, answer.result, answer.error_cause, done.sends)
-        if answer.gone:
+        rested = self._breaker.answered(source)
+        if rested is not None:
+            _log.warning("router nas=%s breaker=closed", job.wish.router.name)
+            self._counters.add("breaker-closed")
+            self._moves.append((source, rested + 1, now))
+        note(job, answer.result, answer.error_cause, sends, now, self._counters)
+        if job.prolongs:
+            if answer.result == "ack" and isinstance(job.plan, CoA):
+                job.session = replace(job.wish.session, given_end=job.plan.given_end)
+            self._end(job)
+        elif answer.gone:
             # Its Stop is on the way; or its router did not know it by what we said, then the next interims will tell.
             wait = max(2 * job.wish.interim, FIRST_RETRY) if job.wish.tries else FIRST_RETRY
-            self._end(job, again_at=now + wait, tries=job.wish.tries + 1)
+            job.again(now + wait, job.wish.tries + 1)
+            self._end(job)
         elif answer.result == "nak":
             if isinstance(job.plan, CoA):
                 job.plan = Disconnect("CoA refused")
-                job.untried = 1
                 self._act(job, now, job.wish.replicated)
             else:
                 self._retry(job)
-        elif isinstance(job.plan, CoA):
-            self._changed(job, job.plan, now)
         else:
+            assert job.plan is not None
+            job.proof = awaited(job.wish, job.plan, now)
+            if isinstance(job.plan, CoA):
+                self._changed(job, job.plan, now)
             self._end(job)
 
-    def _changed(self, job: _Job, sent: CoA, now: int) -> None:
+    def _changed(self, job: Job, sent: CoA, now: int) -> None:
         """A CoA took effect: the session has it from now on, and may have to be told a later end some day."""
-        has = after(job.wish.session, job.wish.wanted, sent)
-        rest = plan(has, job.wish.wanted, job.wish.router.base, now, job.wish.router.lever)
-        self._end(job, again_at=rest.at if isinstance(rest, Later) else None, session=has)
+        wish = job.wish
+        job.session = after(wish.session, wish.wanted, sent)
+        rest = plan(job.session, wish.wanted, wish.router.base, now, wish.router.lever)
+        if isinstance(rest, Later):
+            job.again(rest.at, 0)
 
-    def _retry(self, job: _Job) -> None:
-        tries = job.wish.tries + 1
-        wait = min(FIRST_RETRY << min(tries - 1, 16), LONGEST_RETRY)
-        self._end(job, again_at=self._now() + wait, tries=tries)
+    def _leave_alone(self, source: str, now: int, until: int, opened: bool) -> None:
+        """A router does not answer: let go of all that was to be told to it, and look at it again at `until`."""
+        line = self._lines[source]
+        for job in [one for one in self._jobs.values() if one.wish.router.source == source and one.plan is not None]:
+            sends = self._cancel(job)
+            if sends:
+                note(job, "timeout", None, sends, now, self._counters)
+            if line.has_api and isinstance(job.plan, Disconnect):
+                if sends:
+                    self._end_by_api(job)
+            else:
+                job.again(until, max(job.wish.tries, 1))
+                self._end(job)
+        if opened:
+            _log.warning("router source=%s breaker=open", source)
+            self._counters.add("breaker-opened")
+        if not line.has_api:
+            self._moves.append((source, until, until))
 
-    def _end(
-        self, job: _Job, *, again_at: int | None = None, tries: int = 0, session: LiveSession | None = None
-    ) -> None:
+    def _retry(self, job: Job) -> None:
+        """What was told had no success: have the API do it where there is one, else try again later."""
+        if isinstance(job.plan, Disconnect) and job.wish.router.has_api:
+            self._end_by_api(job)
+            return
+        if not job.prolongs:
+            tries = job.wish.tries + 1
+            job.again(self._now() + min(FIRST_RETRY << min(tries - 1, 16), LONGEST_RETRY), tries)
+        self._end(job)
+
+    def _end(self, job: Job) -> None:
         """What was to be told by RADIUS was, or was given up."""
         job.plan = None
-        job.session = session
-        if again_at is not None:
-            job.again(again_at, tries)
         self._settle(job)
 
     def _kept(self, kept: Kept) -> None:
@@ -334,86 +427,55 @@ class Dispatcher:
         job = self._tokens.pop(kept.token, None)
         if job is None:
             return  # overtaken meanwhile: what the session may be on stays written down
-        job.token = 0
-        lists = job.wish.lists
-        assert lists is not None
-        self._note_kept(job, kept)
-        names = tuple(name for name, _ in lists.listing.lists)
-        if kept.result == "ack":
-            job.lists = Stored(job.wish.session_id, names, lists.superseded)
+        now = self._now()
+        if kept.token == job.ending:
+            job.ending = 0
+            note_end(job, kept, now, self._counters)
+            job.proof = awaited(job.wish, None, now) if kept.result == "ack" else None
         else:
+            job.token = 0
+            lists = job.wish.lists
+            assert lists is not None
+            note_lists(job, kept, now, self._counters)
+            if kept.result == "ack":
+                names = tuple(name for name, _ in lists.listing.lists)
+                job.lists = Stored(job.wish.session_id, names, lists.superseded)
+        if kept.result != "ack":
             job.again(kept.again_at, job.wish.tries + 1)
         self._settle(job)
 
-    def _settle(self, job: _Job) -> None:
+    def _settle(self, job: Job) -> None:
         """Hand the job in once nothing is under way for it."""
-        if job.plan is None and not job.token:
+        if job.idle and not job.settled:
+            job.settled = True
+            self._lines[job.wish.router.source].held -= 1
             del self._jobs[job.wish.session_id]
+            if not self._outcomes:
+                self._store_at = self._now() + _TOGETHER
             self._outcomes.append(job.outcome())
 
     def _look(self, now: int) -> None:
         """Drop what was overtaken by a newer wish or the session's end, and let go what waited for replicas."""
-        standing = self._wishes.look([job.wish for job in self._jobs.values()], now)
-        for (_, port), one in self._sockets.items():
+        held = [session_id for session_id, job in self._jobs.items() if job.held]
+        standing = self._wishes.look([job.wish for job in self._jobs.values()], held, now)
+        for port, one in self._ports:
             self.receive(one, port)  # a Stop follows the answer that it comes from, but may overtake it here
         for session_id, job in list(self._jobs.items()):
             state = standing.get(session_id)
             if state is None:
-                self._tokens.pop(job.token, None)
-                job.token = 0
-                sends = self._exchange.cancel(session_id)
-                if sends:
-                    self._note(job, "superseded", None, sends)
-                self._end(job)
+                self._drop(job, now)
             elif job.held:
                 self._act(job, now, state == "replicated")
-        held = any(job.held for job in self._jobs.values())
-        self._look_at = now + (_SOON if held else _LOOK)
+        self._look_at = now + (_SOON if any(job.held for job in self._jobs.values()) else _LOOK)
 
-    def _store(self) -> None:
-        if self._outcomes:
-            self._wishes.store(self._outcomes)
-            self._outcomes.clear()
-
-    def _note(self, job: _Job, result: Result, error_cause: int | None, sends: int) -> None:
-        """Remember one request and what came of it, and say so in the log."""
-        wish, now = job.wish, self._now()
-        latency = max(0, now - wish.since)
-        kind: Literal["coa", "disconnect"] = "coa" if isinstance(job.plan, CoA) else "disconnect"
-        attributes: Profile = job.plan.attributes if isinstance(job.plan, CoA) else ()
-        self._counters.add(f"{kind}-{result}")
-        job.told.append(
-            Told(now, kind, attributes, result, error_cause, sends, latency if result in ("ack", "nak") else None)
-        )
-        what = job.plan.why if isinstance(job.plan, Disconnect) else ",".join(name for name, _ in attributes)
-        _say(wish, kind, what, result, error_cause if error_cause is not None else "-", latency)
-
-    def _note_kept(self, job: _Job, kept: Kept) -> None:
-        wish = job.wish
-        assert wish.lists is not None
-        names = tuple(name for name, _ in wish.lists.listing.lists)
-        latency = max(0, self._now() - wish.since)
-        self._counters.add(f"api-{kept.result}")
-        told = latency if kept.result == "ack" else None
-        job.told.append(Told(self._now(), "api", ((ADDRESS_LIST, names),), kept.result, None, 1, told))
-        _say(wish, "api", ",".join(names) or "no list", kept.result, kept.error or "-", latency)
-
-
-def _say(wish: Wish, kind: str, what: str, result: str, error: object, latency: int) -> None:
-    _log.info(
-        "live user=%s nas=%s session=%s verdict=%s reason=%s cause=%s sent=%s what=%s result=%s error_cause=%s ms=%.1f",
-        wish.target.username,
-        wish.router.name,
-        wish.target.acct_session_id,
-        wish.wanted.verdict.word,
-        wish.reason or "-",
-        wish.cause,
-        kind,
-        json.dumps(what),
-        result,
-        error,
-        latency / 1000,
-    )
+    def _drop(self, job: Job, now: int) -> None:
+        for token in (job.token, job.ending):
+            self._tokens.pop(token, None)
+        job.token = job.ending = 0
+        sends = self._cancel(job)
+        if sends:
+            note(job, "superseded", None, sends, now, self._counters)
+        self._end(job)
 
 
 def _jitter() -> float:

@@ -24,6 +24,7 @@ from aaa import clock
 from aaa.coa import boundaries, held_ends, sweep
 from aaa.coa.clock_guard import ClockGuard
 from aaa.coa.dispatcher import Dispatcher
+from aaa.coa.pace import Pace
 from aaa.coa.wishes import Wishes
 from aaa.radius.counters import CounterReport, Counters
 from aaa.radius.dictionary import load
@@ -73,10 +74,11 @@ def run(
     hears.setblocking(False)
     rings.setblocking(False)
     selector.register(hears, selectors.EVENT_READ)
-    lists = Executor(
-        partial(connect, database, keys), ListsLease(database, f"{machine} {os.getpid()}"), partial(_ring, rings)
+    lists = Executor(partial(connect, database, keys), ListsLease(database, f"{machine} {os.getpid()}"))
+    rows = open_database(database_url, look_ups=True)
+    dispatcher = Dispatcher(
+        Wishes(rows, keys), Pace(rows), load(), selector, clock.now, counters, lists.desk(partial(_ring, rings))
     )
-    dispatcher = Dispatcher(Wishes(database, keys), load(), selector, clock.now, counters, lists)
     threads = [
         threading.Thread(target=_listen, args=(database, rings, stop), name="bell"),
         threading.Thread(target=_compile, args=(database, guard, stop), name="compiler"),
@@ -104,6 +106,7 @@ def run(
         hears.close()
         rings.close()
         report.close()
+        rows.close()
         database.close()
 
 

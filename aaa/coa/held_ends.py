@@ -5,6 +5,7 @@ from typing import Final
 from sqlalchemy import literal, null, select
 
 from aaa.clock import SECOND
+from aaa.domain.rank import NEITHER
 from aaa.store import dialect
 from aaa.store.database import Database
 from aaa.store.holds import held_since
@@ -33,13 +34,14 @@ def extend(db: Database, now: int) -> int:
                 literal(now).label("requested_at"),
                 literal(now).label("not_before"),
                 literal(0).label("tries"),
+                literal(NEITHER).label("rank"),
                 access.c.feed,
             )
             .join(access, access.c.service_id == session.c.service_id)
             .where(session.c.closed_at.is_(None), session.c.given_end > since, session.c.given_end <= now + _AHEAD)
             .order_by(session.c.id)
         )
-        names = ("event_id", "wanted_version", "cause", "requested_at", "not_before", "tries", "feed")
+        names = ("event_id", "wanted_version", "cause", "requested_at", "not_before", "tries", "rank", "feed")
         insert = dialect.upsert(conn, enforcement).from_select(["session_id", "service_id", *names], ending)
         asked = conn.execute(insert.on_conflict_do_nothing().returning(enforcement.c.session_id)).all()
         dialect.notify(conn, "ledgate_engine")

@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, and_, exists, literal, not_, null, or_, select, tuple_
 
 from aaa.coa.wish import Planned, Stored
+from aaa.domain.rank import LIFT
 from aaa.domain.router import list_lever
 from aaa.domain.timeline import Cause, Profile, Verdict
 from aaa.routeros.lists import (
@@ -123,6 +124,7 @@ def ask_for_ended(conn: Connection, now: int) -> int:
             literal(now).label("requested_at"),
             literal(now).label("not_before"),
             literal(0).label("tries"),
+            literal(LIFT).label("rank"),  # the next holder of its address must not inherit a debt
         )
         .join(nas, nas.c.id == session.c.nas_id)
         .where(
@@ -136,7 +138,7 @@ def ask_for_ended(conn: Connection, now: int) -> int:
     )
     if conn.execute(ended.limit(1)).first() is None:
         return 0
-    names = ["event_id", "wanted_version", "cause", "requested_at", "not_before", "tries"]
+    names = ["event_id", "wanted_version", "cause", "requested_at", "not_before", "tries", "rank"]
     insert = dialect.upsert(conn, enforcement).from_select(["session_id", "service_id", *names], ended)
     asked = conn.execute(insert.on_conflict_do_nothing().returning(enforcement.c.session_id))
     return len(asked.all())

@@ -155,6 +155,20 @@ def after(session: LiveSession, wanted: Wanted, sent: CoA) -> LiveSession:
     )
 
 
+def prolong(session: LiveSession, until: int, timeout_base: TimeoutBase, now: int) -> CoA | None:
+    """What keeps a router from ending a session by itself before the engine does that at `until`; None: it will not.
+    As ever it does so, a grace later, if the engine does not.
+    """
+    if session.profile is None:
+        return None
+    spared = grace(session.service_id) * SECOND
+    strikes = _strike(session.started_at, session.profile, session.given_end, spared, session.limit_seconds)
+    if strikes is None or strikes >= until + spared // 2:
+        return None
+    since = session.started_at if timeout_base == "from_start" else now
+    return CoA(((SESSION_TIMEOUT, max(1, -((since - until - spared) // SECOND))),), until)
+
+
 def _comparable(profile: Profile, ppp: bool, aside: frozenset[str]) -> dict[str, AttributeValue]:
     sent = profile if ppp else for_hotspot(profile)
     return {name: value for name, value in sent if name not in aside}

@@ -13,6 +13,7 @@ from aaa import clock
 from aaa.coa import listings
 from aaa.debit.controls.definitions import FINISH_RULE
 from aaa.debit.controls.finish_rule import restricted_lists
+from aaa.domain.rank import NEITHER
 from aaa.domain.router import OVERDUE_LISTS, PAYING
 from aaa.domain.timeline import Profile
 from aaa.routeros.client import RouterAway
@@ -135,12 +136,13 @@ def _ask(db: Database, session_ids: Sequence[int], now: int) -> None:
                 literal(now).label("requested_at"),
                 literal(now).label("not_before"),
                 literal(0).label("tries"),
+                literal(NEITHER).label("rank"),
             )
             .join(access, access.c.service_id == session.c.service_id)
             .where(dialect.among(conn, session.c.id, session_ids), session.c.closed_by.is_(None))
             .order_by(session.c.id)
         )
-        names = ["event_id", "wanted_version", "cause", "requested_at", "not_before", "tries"]
+        names = ["event_id", "wanted_version", "cause", "requested_at", "not_before", "tries", "rank"]
         insert = dialect.upsert(conn, enforcement).from_select(["session_id", "service_id", *names], lacking)
         conn.execute(insert.on_conflict_do_nothing())
         dialect.notify(conn, "ledgate_engine")

@@ -5,12 +5,14 @@ from typing import Literal, NamedTuple
 
 from aaa.coa.messages import Target
 from aaa.coa.plan import LiveSession, TimeoutBase, Wanted
+from aaa.domain.rank import NEITHER
 from aaa.domain.router import ListLever
 from aaa.domain.timeline import Profile
 from aaa.radius.integrity import Secret
 from aaa.routeros.lists import Listing
 
-Result = Literal["ack", "nak", "timeout", "error", "superseded"]
+Result = Literal["ack", "nak", "timeout", "error", "superseded", "ineffective"]
+"""`ineffective`: it was acknowledged, and then proved to have changed nothing."""
 
 
 class Stored(NamedTuple):
@@ -32,7 +34,9 @@ class Planned(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Router:
     """Where a session's requests go. `secrets`: the current one and, during a rotation, the previous one; none if they
-    could not be opened. `base`: what it counts a Session-Timeout from. `lever`: what puts addresses onto lists."""
+    could not be opened. `base`: what it counts a Session-Timeout from. `lever`: what puts addresses onto lists.
+    `interval`: microseconds between two Disconnects. `has_api`: it is a peer of the RouterOS API. `keeps_packets`:
+    what is sent to it is stored."""
 
     nas_id: int
     name: str
@@ -41,6 +45,9 @@ class Router:
     secrets: tuple[Secret, ...]
     base: TimeoutBase
     lever: ListLever
+    interval: int
+    has_api: bool
+    keeps_packets: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,8 @@ class Wish:
     has too many sessions and this is the newcomer; `locked_out`: it is bound to another device (caller-id-lock).
     `replicated`: every live replica has the wanted version. Before `rests_until` the session is not to be cut off:
     those before it were. `lists`: what its router's API is to be told; with `ended` that is all there is to do.
+    `rank`: whether it gets more or less (aaa.domain.rank); `rung`: what was acknowledged and had no effect
+    (aaa.coa.proof).
     """
 
     session_id: int
@@ -73,11 +82,14 @@ class Wish:
     rests_until: int
     lists: Planned | None = None
     ended: bool = False
+    rank: int = NEITHER
+    rung: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One request and what came of it; `attributes` as asked, `latency` microseconds from the wish's `since`."""
+    """One request and what came of it; `attributes` as asked, `latency` microseconds from the wish's `since`, `octets`
+    the datagram where its router keeps them."""
 
     at: int
     kind: Literal["coa", "disconnect", "api"]
@@ -86,6 +98,15 @@ class Told:
     error_cause: int | None
     sends: int
     latency: int | None
+    octets: bytes | None = None
+
+
+class Awaited(NamedTuple):
+    """What a router acknowledged at `told_at` is to be proven: looked for at `look_at` (aaa.coa.proof)."""
+
+    rung: int
+    told_at: int
+    look_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +114,7 @@ class Outcome:
     """What to store about a wish.
 
     `again_at` None: it is fulfilled, the row goes unless a newer wish is in it. `session`: what the router has now, and
-    `lists` what it has of those.
+    `lists` what it has of those; `prolonged`: no more than its end was put off. `proof`: what is yet to be proven.
     """
 
     wish: Wish
@@ -102,3 +123,5 @@ class Outcome:
     tries: int = 0
     session: LiveSession | None = None
     lists: Stored | None = None
+    prolonged: bool = False
+    proof: Awaited | None = None

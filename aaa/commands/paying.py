@@ -13,6 +13,7 @@ from aaa.clock import SECOND
 from aaa.commands.door import change
 from aaa.commands.recompile import Cause, request_enforcement
 from aaa.domain.local_time import instant_of, local_of
+from aaa.domain.timeline import Verdict
 from aaa.store.database import Database
 from aaa.store.tables import access, event, nas, service, session, visp
 
@@ -55,7 +56,9 @@ def open_for_payment(db: Database, service_id: int, account_id: int, *, actor: s
         conn.execute(row.values(paying_until=until, feed=session.c.feed))
         cause = Cause(KIND, door.event(KIND, subject, None, {"until": until}))
         version = conn.execute(select(access.c.version).where(access.c.service_id == service_id)).scalar_one()
-        request_enforcement(conn, {service_id: version}, now=now, causes={service_id: cause})
+        # his bank must not wait behind those who are cut off
+        allowed = {service_id: Verdict.ALLOW}
+        request_enforcement(conn, {service_id: version}, allowed, now=now, causes={service_id: cause})
     return until
 
 

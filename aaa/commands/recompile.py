@@ -20,6 +20,7 @@ from aaa.debit.rules import money
 from aaa.debit.rules.case import Case
 from aaa.domain.billing_period import period_of
 from aaa.domain.local_day import local_day
+from aaa.domain.rank import rank
 from aaa.domain.service import Param, Service
 from aaa.domain.timeline import Profile, Timeline
 from aaa.domain.usage import Threshold
@@ -223,7 +224,11 @@ def _store(conn: Connection, changed: Sequence[Fresh], now: int, causes: Mapping
     _store_history(conn, [one.stored for one in changed if one.stored.stored_record is not None], now, causes)
     _store_access(conn, rows, fresh=all(one.stored.stored_version == 0 for one in changed))
     request_enforcement(
-        conn, {one.stored.service.id: one.stored.stored_version + 1 for one in changed}, now=now, causes=causes
+        conn,
+        {one.stored.service.id: one.stored.stored_version + 1 for one in changed},
+        {one.stored.service.id: one.timeline.at(now).verdict for one in changed},
+        now=now,
+        causes=causes,
     )
 
 
@@ -307,13 +312,16 @@ def _store_access(conn: Connection, rows: Sequence[Mapping[str, Any]], *, fresh:
     )
 
 
-def request_enforcement(conn: Connection, versions: Mapping[int, int], *, now: int, causes: Mapping[int, Cause]) -> int:
+def request_enforcement(
+    conn: Connection, versions: Mapping[int, int], verdicts: Mapping[int, int], *, now: int, causes: Mapping[int, Cause]
+) -> int:
     """Ask that the live sessions of these services (id -> wanted version) be planned again; returns how many there are.
+    Their `verdicts` now say who comes first.
 
     A newer wish overwrites an unsent one.
     """
     live = conn.execute(
-        select(session.c.id, session.c.service_id)
+        select(session.c.id, session.c.service_id, session.c.applied_verdict, session.c.lists)
         .where(session.c.closed_at.is_(None), dialect.among(conn, session.c.service_id, versions))
         .order_by(session.c.id)
     ).all()
@@ -327,6 +335,7 @@ def request_enforcement(conn: Connection, versions: Mapping[int, int], *, now: i
             "requested_at": now,
             "not_before": now,
             "tries": 0,
+            "rank": rank(one.applied_verdict, verdicts[one.service_id], listed=one.lists is not None),
         }
         for one in live
     ]
@@ -337,7 +346,7 @@ def request_enforcement(conn: Connection, versions: Mapping[int, int], *, now: i
                 index_elements=[enforcement.c.session_id],
                 set_={
                     name: insert.excluded[name]
-                    for name in ("event_id", "wanted_version", "cause", "requested_at", "not_before", "tries")
+                    for name in ("event_id", "wanted_version", "cause", "requested_at", "not_before", "tries", "rank")
                 }
                 | {"feed": dialect.feed_mark()},
             ),

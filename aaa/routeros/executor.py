@@ -1,6 +1,7 @@
-"""Telling routers of lists over their API (shell): one connection and one batch at a time for each, several at once.
+"""Speaking to routers over their API (shell): one connection and one batch at a time for each, several at once.
 
-Whoever holds a router's lease speaks to it, so that what is read stays true until it has been changed. A router that
+Whoever holds the lease of a router's lists changes them, so that what is read stays true until it has been changed;
+sessions are ended and looked at without. A router that
 cannot be reached is left alone for a while, twice as long each time, and what waits for it comes back by itself.
 """
 
@@ -9,10 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from aaa import clock
-from aaa.routeros.lists import Kept, Listing, Menu, comment, difference, entries, menu_of
+from aaa.routeros.lists import V4, Listing, Menu, comment, difference, entries, menu_of
+from aaa.routeros.online import QUEUES, End, Look, Online, Seen, mine, rate_of
+from aaa.routeros.work import Kept, Work
 
 _log: Final = logging.getLogger(__name__)
 
@@ -66,11 +69,43 @@ class Peer(Protocol):
     def close(self) -> None: ...
 
 
+class _Order(NamedTuple):
+    """A piece of work, and who is told what came of it."""
+
+    token: int
+    work: Work
+    desk: "Desk"
+
+
+class Desk:
+    """A Keeper: what it submits is carried out by the executor, and what comes of that is its own to fetch. Any thread
+    calls `wake` when something has finished."""
+
+    def __init__(self, executor: "Executor", wake: Callable[[], None]) -> None:
+        self._executor = executor
+        self._finished: list[Kept] = []
+        self._lock = threading.Lock()
+        self.wake: Final = wake
+
+    def submit(self, token: int, nas_id: int, work: Work) -> None:
+        self._executor.submit(nas_id, _Order(token, work, self))
+
+    def finished(self) -> list[Kept]:
+        with self._lock:
+            done, self._finished = self._finished, []
+        return done
+
+    def put(self, kept: Kept) -> None:
+        """Leave what came of a piece of work to be fetched."""
+        with self._lock:
+            self._finished.append(kept)
+
+
 @dataclass(slots=True)
 class _Line:
     """What waits for one router."""
 
-    waiting: deque[tuple[int, Listing]] = field(default_factory=deque)
+    waiting: deque["_Order"] = field(default_factory=deque)
     busy: bool = False
     peer: Peer | None = None
     used: float = 0.0
@@ -79,44 +114,35 @@ class _Line:
 
 
 class Executor:
-    """A ListKeeper. `connect` makes a Peer of a nas id; any thread calls `wake` when something has finished."""
+    """Carries out the work of its desks. `connect` makes a Peer of a nas id."""
 
-    def __init__(
-        self,
-        connect: Callable[[int], Peer],
-        lease: Lease,
-        wake: Callable[[], None],
-        threads: int = THREADS,
-    ) -> None:
+    def __init__(self, connect: Callable[[int], Peer], lease: Lease, threads: int = THREADS) -> None:
         self._connect = connect
         self._lease = lease
-        self._wake = wake
         self._lines: dict[int, _Line] = {}
         self._ready: deque[int] = deque()
-        self._finished: list[Kept] = []
         self._lock = threading.Condition()
         self._closing = False
         self._most = threads
         self._threads: list[threading.Thread] = []
         self._idle = 0
 
-    def submit(self, token: int, nas_id: int, listing: Listing) -> None:
+    def desk(self, wake: Callable[[], None]) -> Desk:
+        """A new desk."""
+        return Desk(self, wake)
+
+    def submit(self, nas_id: int, order: _Order) -> None:
         with self._lock:
             line = self._lines.setdefault(nas_id, _Line())
-            line.waiting.append((token, listing))
+            line.waiting.append(order)
             if not line.busy:
                 line.busy = True
                 self._ready.append(nas_id)
                 self._lock.notify()
             if self._idle < len(self._ready) and len(self._threads) < self._most:
-                thread = threading.Thread(target=self._work, name=f"lists {len(self._threads)}")
+                thread = threading.Thread(target=self._work, name=f"api {len(self._threads)}")
                 self._threads.append(thread)
                 thread.start()
-
-    def finished(self) -> list[Kept]:
-        with self._lock:
-            done, self._finished = self._finished, []
-        return done
 
     def close(self) -> None:
         """Finish the batches under way and let go of the rest."""
@@ -141,56 +167,76 @@ class Executor:
                 nas_id = self._ready.popleft()
                 line = self._lines[nas_id]
                 batch = [line.waiting.popleft() for _ in range(min(BATCH, len(line.waiting)))]
-            kept = self._tell(nas_id, line, batch)
+            listings = [one for one in batch if isinstance(one.work, Listing)]
+            others = [one for one in batch if not isinstance(one.work, Listing)]
+            kept = self._tell(nas_id, line, listings, self._listed) if listings else []
+            kept += self._tell(nas_id, line, others, self._visit) if others else []
             with self._lock:
-                self._finished += kept
                 if line.waiting:
                     self._ready.append(nas_id)
                     self._lock.notify()
                 else:
                     line.busy = False
-            self._wake()
+            for order, one in zip((*listings, *others), kept, strict=True):
+                order.desk.put(one)
+            for desk in {order.desk for order in batch}:
+                desk.wake()
 
-    def _speak(self, nas_id: int, line: _Line, batch: Sequence[tuple[int, Listing]]) -> list[Kept]:
+    def _listed(self, nas_id: int, line: _Line, batch: Sequence[_Order]) -> list[Kept]:
+        if not self._lease.take(nas_id):
+            at = clock.now() + ELSEWHERE_REST
+            return [Kept(one.token, "error", "another process does it", at) for one in batch]
+        try:
+            return self._speak(nas_id, line, batch, _carry_out)
+        finally:
+            self._lease.let_go(nas_id)
+
+    def _visit(self, nas_id: int, line: _Line, batch: Sequence[_Order]) -> list[Kept]:
+        return self._speak(nas_id, line, batch, _visit)
+
+    def _speak(
+        self, nas_id: int, line: _Line, batch: Sequence[_Order], do: Callable[[Peer, Sequence[_Order]], list[Kept]]
+    ) -> list[Kept]:
         """Over the connection there is; if that has broken off since, over a new one."""
         line.used = clock.monotonic()
         if line.peer is not None:
             try:
-                return _carry_out(line.peer, batch)
+                return do(line.peer, batch)
             except Away:
                 _drop(line)
         line.peer = self._connect(nas_id)
-        return _carry_out(line.peer, batch)
+        return do(line.peer, batch)
 
     def _close_idle(self) -> None:
         for line in self._lines.values():
             if not line.busy and line.peer is not None and clock.monotonic() - line.used > IDLE:
                 _drop(line)
 
-    def _tell(self, nas_id: int, line: _Line, batch: Sequence[tuple[int, Listing]]) -> list[Kept]:
+    def _tell(
+        self,
+        nas_id: int,
+        line: _Line,
+        batch: Sequence[_Order],
+        do: Callable[[int, _Line, Sequence[_Order]], list[Kept]],
+    ) -> list[Kept]:
+        """What came of each, in their order."""
         now = clock.now()
-        tokens = [token for token, _ in batch]
         if now < line.rests_until:
-            return [Kept(token, "timeout", "it was away a moment ago", line.rests_until) for token in tokens]
+            return [Kept(one.token, "timeout", "it was away a moment ago", line.rests_until) for one in batch]
         try:
-            if not self._lease.take(nas_id):
-                return [Kept(token, "error", "another process does it", now + ELSEWHERE_REST) for token in tokens]
-            try:
-                results = self._speak(nas_id, line, batch)
-            finally:
-                self._lease.let_go(nas_id)
+            results = do(nas_id, line, batch)
             line.failures = 0
             return results
         except Away as error:
             _drop(line)
             line.failures += 1
             line.rests_until = clock.now() + min(FIRST_REST << min(line.failures - 1, 8), LONGEST_REST)
-            _log.warning("router nas=%d lists=%d error=%s", nas_id, len(batch), error)
-            return [Kept(token, "timeout", str(error), line.rests_until) for token in tokens]
+            _log.warning("router nas=%d works=%d error=%s", nas_id, len(batch), error)
+            return [Kept(one.token, "timeout", str(error), line.rests_until) for one in batch]
         except Exception as error:  # the database is away, or a fault of ours: nothing may be lost by it
             _drop(line)
-            _log.exception("router nas=%d lists=%d", nas_id, len(batch))
-            return [Kept(token, "error", type(error).__name__, now + FIRST_REST) for token in tokens]
+            _log.exception("router nas=%d works=%d", nas_id, len(batch))
+            return [Kept(one.token, "error", type(error).__name__, now + FIRST_REST) for one in batch]
 
 
 def _drop(line: _Line) -> None:
@@ -199,15 +245,53 @@ def _drop(line: _Line) -> None:
         line.peer = None
 
 
-def _carry_out(peer: Peer, batch: Sequence[tuple[int, Listing]]) -> list[Kept]:
-    """All at once; if the router refuses that, one by one, so that only what it refuses is left. Raises Away."""
+def _carry_out(peer: Peer, batch: Sequence[_Order]) -> list[Kept]:
+    """All listings at once; if the router refuses that, one by one, so that only what it refuses is left. Raises Away."""
     try:
-        apply(peer, [listing for _, listing in batch])
+        apply(peer, [one.work for one in batch if isinstance(one.work, Listing)])
     except Refused as refused:
         if len(batch) == 1:
-            return [Kept(batch[0][0], "nak", str(refused), clock.now() + REFUSED_REST)]
+            return [Kept(batch[0].token, "nak", str(refused), clock.now() + REFUSED_REST)]
         return [kept for one in batch for kept in _carry_out(peer, [one])]
-    return [Kept(token, "ack") for token, _ in batch]
+    return [Kept(one.token, "ack") for one in batch]
+
+
+def _visit(peer: Peer, batch: Sequence[_Order]) -> list[Kept]:
+    """Sessions to be ended or looked at. Raises Away."""
+    return [_visited(peer, one) for one in batch]
+
+
+def _visited(peer: Peer, order: _Order) -> Kept:
+    try:
+        if isinstance(order.work, End):
+            end(peer, order.work.session)
+            return Kept(order.token, "ack")
+        assert isinstance(order.work, Look)
+        return Kept(order.token, "ack", seen=see(peer, order.work.session))
+    except Refused as refused:
+        return Kept(order.token, "nak", str(refused), clock.now() + REFUSED_REST)
+
+
+def end(peer: Peer, session: Online) -> None:
+    """End a session; one that is not there has ended. Raises Away, Refused."""
+    ids = mine(session, _online(peer, session))
+    if ids:
+        peer.remove(session.menu, ids)
+
+
+def see(peer: Peer, session: Online) -> Seen:
+    """What a session has. Raises Away, Refused."""
+    rows = _online(peer, session)
+    if not mine(session, rows):
+        return Seen(False)
+    queues = peer.find(QUEUES, ("name", "max-limit"), "name", [session.queue])
+    entered = peer.find(V4, ("list", "address"), "address", [session.framed_ip]) if session.framed_ip else []
+    return Seen(True, rate_of(rows, queues), frozenset(str(row["list"]) for row in entered))
+
+
+def _online(peer: Peer, session: Online) -> list[Mapping[str, object]]:
+    shown = (".id", session.user_field, "address", "session-id")
+    return peer.find(session.menu, shown, session.user_field, [session.username])
 
 
 def apply(peer: Peer, listings: Sequence[Listing]) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple
 
 from aaa.debit.reply import ADDRESS_LIST
 from aaa.domain.router import OVERDUE_LISTS, PAYING, overdue_list
@@ -43,26 +43,6 @@ class Listing:
     lists: tuple[tuple[str, int], ...]
     clear: Clear
     ended: bool = False
-
-
-class Kept(NamedTuple):
-    """What came of a Listing. `nak`: the router refused, and said `error`; `timeout`: it could not be reached;
-    `error`: it is not for us to speak to it now. But for `ack` it is to be asked again at `again_at`.
-    """
-
-    token: int
-    result: Literal["ack", "nak", "timeout", "error"]
-    error: str = ""
-    again_at: int = 0
-
-
-class ListKeeper(Protocol):
-    """Who tells routers of lists, in the background; a `token` is the caller's name for a piece of work."""
-
-    def submit(self, token: int, nas_id: int, listing: Listing) -> None: ...
-
-    def finished(self) -> list[Kept]:
-        """What has ended since the last call."""
 
 
 class Entry(NamedTuple):

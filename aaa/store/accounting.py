@@ -16,6 +16,7 @@ from sqlalchemy import Select, Table, Update, bindparam, exc, func, select
 from aaa.domain import mac
 from aaa.domain.allowance import UNLIMITED
 from aaa.domain.local_day import local_day
+from aaa.domain.rank import CUT, NEITHER, rank
 from aaa.domain.session import (
     BY_NAS,
     OFF,
@@ -256,14 +257,14 @@ def _request_enforcement(
         grant = grants.get(one.service_id) if one.opened and one.service_id is not None else None
         wish = _wish(one, grant, now) if grant is not None else None
         if grant is not None and wish is not None:
-            wishes.append((one, grant.version, *wish))
+            wishes.append((one, grant.version, *wish, _rank(one, grant, now)))
     near = [one for one in changed if _runs_out(one)]
     if near:
         # Sessions whose allowance is nearly used up: it may have been raised since, or another period may have begun.
         versions = dict(
             tx.run(_VERSIONS, {"services": prepared.many(tx, {one.service_id or 0 for one in near})}).fetchall()
         )
-        wishes += [(one, versions.get(one.service_id, 0), QUOTA, now) for one in near]
+        wishes += [(one, versions.get(one.service_id, 0), QUOTA, now, NEITHER) for one in near]
     if not wishes:
         return
     number_sessions(tx, made)
@@ -272,11 +273,12 @@ def _request_enforcement(
         "session_id": [one.id for one, *_ in wishes],
         "service_id": [one.service_id for one, *_ in wishes],
         "event_id": [None for _ in wishes],
-        "wanted_version": [version for _, version, _, _ in wishes],
-        "cause": [cause for _, _, cause, _ in wishes],
+        "wanted_version": [version for _, version, _, _, _ in wishes],
+        "cause": [cause for _, _, cause, _, _ in wishes],
         "requested_at": [now for _ in wishes],
-        "not_before": [not_before for *_, not_before in wishes],
+        "not_before": [not_before for *_, not_before, _ in wishes],
         "tries": [0 for _ in wishes],
+        "rank": [ranked for *_, ranked in wishes],
     }
     # A session that opens again may have a row of its first life.
     upsert(tx, enforcement, columns, _newer_wish)
@@ -342,7 +344,7 @@ def _newer_wish(table: Table, names: tuple[str, ...], new: Any) -> Mapping[str, 
     return newer | {"feed": dialect.feed_mark()}
 
 
-def _session_id(wish: tuple[Session, int, str, int]) -> int:
+def _session_id(wish: tuple[Session, int, str, int, int]) -> int:
     assert wish[0].id is not None
     return wish[0].id
 
@@ -359,6 +361,17 @@ def _wish(one: Session, grant: Grant, now: int) -> tuple[str, int] | None:
         return "start", now  # its address is put on lists, or taken off those of whoever had it before
     step = record.step_at(grant.record, head, now + BOUNDARY_MARGIN)
     return ("start", max(now, step.start)) if step.position != told.segment else None
+
+
+def _rank(one: Session, grant: Grant, now: int) -> int:
+    """Whether a session that has just opened gets more than its login got, or less (aaa.domain.rank)."""
+    told = one.first.authorisation if one.first is not None else None
+    if grant.record is None or grant.head is None:
+        return CUT
+    has: int | None = None
+    if told is not None and told.version == grant.version and told.segment < grant.head.segments:
+        has = record.step(grant.record, grant.head, told.segment).verdict
+    return rank(has, record.step_at(grant.record, grant.head, now).verdict)
 
 
 def _own_before(_postgresql: bool) -> Update:

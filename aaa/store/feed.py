@@ -159,9 +159,9 @@ def report(conn: Connection, machine: str, position: str, now: int) -> None:
     conn.execute(statement.on_conflict_do_update(index_elements=["machine"], set_=row))
 
 
-def all_replicas_have(now: int) -> ColumnElement[bool]:
-    """For a statement over `enforcement`: whether every replica heard of in the last five seconds has what the row's
-    transaction wrote. `now` in UTC microseconds."""
+def replicas_have(seen_after: ColumnElement[int]) -> ColumnElement[bool]:
+    """For a statement over `enforcement`: whether every replica heard of after that instant, which is to be
+    SEEN_WITHIN from now, has what the row's transaction wrote."""
     lags = not_(dialect.included_in(enforcement.c.feed, replica_position.c.position))
-    recent = replica_position.c.seen_at > now - SEEN_WITHIN
+    recent = replica_position.c.seen_at > seen_after
     return not_(exists().where(recent, lags).correlate(enforcement))

@@ -110,19 +110,19 @@ def _insert(table: Table, names: tuple[str, ...]) -> Prepared:
     return Prepared(build)
 
 
-def update(tx: Transaction, table: Table, rows: Columns, *, mark: bool) -> None:
-    """Update many rows by `id`. Without `mark` the feed is not told of it."""
-    _run_many(tx, _update(table, tuple(rows), mark), rows)
+def update(tx: Transaction, table: Table, rows: Columns, *, mark: bool, key: str = "id") -> None:
+    """Update many rows by their `key`. Without `mark` the feed is not told of it."""
+    _run_many(tx, _update(table, tuple(rows), mark, key), rows)
 
 
 @cache
-def _update(table: Table, names: tuple[str, ...], mark: bool) -> Prepared:
+def _update(table: Table, names: tuple[str, ...], mark: bool, key: str) -> Prepared:
     def build(postgresql: bool) -> UpdateBase:
         arrays = _arrays(table, names)
         given: Mapping[str, Any] = dict(arrays.c) if postgresql else _given(table, names)
-        values = {name: value for name, value in given.items() if name != "id"}
+        values = {name: value for name, value in given.items() if name != key}
         values["feed"] = feed_mark() if mark else table.c.feed
-        return table.update().where(table.c.id == given["id"]).values(values)
+        return table.update().where(table.c[key] == given[key]).values(values)
 
     return Prepared(build)
 

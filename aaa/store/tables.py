@@ -221,6 +221,7 @@ nas = Table(
     # who puts addresses on lists: coa, api, disconnect; null: api where there is one, else disconnect
     Column("address_list_by", String(10)),
     Column("disconnects_per_second", Integer, nullable=False, server_default="20"),
+    Column("keep_packets", Boolean, nullable=False, server_default=text("false")),  # with every attempt
     # the same box as peer of the RouterOS API; api_host null: it is none
     Column("api_host", String(253)),
     Column("api_port", Integer),
@@ -475,10 +476,38 @@ enforcement = Table(
     Column("wanted_version", Integer, nullable=False),
     Column("cause", String(32), nullable=False),  # payment, charge, boundary, load, start, …
     Column("requested_at", BigInteger, nullable=False),
-    Column("not_before", BigInteger, nullable=False, index=True),
+    Column("not_before", BigInteger, nullable=False),
     Column("claimed_until", BigInteger, nullable=False, server_default="0"),
     Column("tries", Integer, nullable=False, server_default="0"),
+    Column("rank", SmallInteger, nullable=False, server_default="1"),  # 0 lifts, 1 neither, 2 cuts: aaa.domain.rank
+    Column("rung", SmallInteger, nullable=False, server_default="0"),  # what is left to try: aaa.coa.proof
     _feed(),
+    Index("ix_enforcement_rank_not_before", "rank", "not_before"),
+)
+
+proof = Table(
+    "proof",  # what a router has acknowledged, and has yet to show
+    metadata,
+    # no foreign key: sessions are never deleted, and a row comes with every CoA
+    Column("session_id", Id, primary_key=True, autoincrement=False),
+    Column("event_id", Id),
+    Column("cause", String(32), nullable=False),  # of the wish
+    Column("rung", SmallInteger, nullable=False),  # 0 CoA, 1 Disconnect, 2 ended over the API
+    Column("told_at", BigInteger, nullable=False),
+    Column("look_at", BigInteger, nullable=False, index=True),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    # the first interim record after that
+    Column("seen_at", BigInteger),
+    Column("seen_up", BigInteger),
+    Column("seen_down", BigInteger),
+)
+
+pace = Table(
+    "pace",  # how fast routers may be told to end sessions
+    metadata,
+    Column("source", String(45), primary_key=True),
+    Column("next_at", BigInteger, nullable=False, server_default="0"),  # the next Disconnect, of any engine
+    Column("line_at", BigInteger, nullable=False, server_default="0"),  # the turn of whoever joins the line
 )
 
 attempt = Table(
@@ -489,12 +518,13 @@ attempt = Table(
     Column("event_id", Id, ForeignKey("event.id")),
     Column("cause", String(32), nullable=False),
     Column("at", BigInteger, nullable=False),
-    Column("kind", String(16), nullable=False),  # coa, disconnect
+    Column("kind", String(16), nullable=False),  # coa, disconnect, api
     Column("attributes", Text, nullable=False),  # what was asked, as JSON
     Column("result", String(16), nullable=False),  # ack, nak, timeout, error
     Column("error_cause", Integer),
     Column("sends", Integer, nullable=False),
     Column("latency", BigInteger),  # microseconds from the commit of the cause to the answer
+    Column("octets", Bytes),  # the datagram that was sent, of routers with `keep_packets`
 )
 
 auth_log = Table(

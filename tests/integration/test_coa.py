@@ -13,10 +13,12 @@ from aaa import clock
 from aaa.coa import exchange
 from aaa.coa.dispatcher import REPLICA_PATIENCE, Dispatcher
 from aaa.coa.wish import Outcome
-from aaa.coa.wishes import LEASE, Wishes
+from aaa.coa.claims import LEASE
+from aaa.coa.pace import Pace
+from aaa.coa.wishes import Wishes
 from aaa.radius.counters import Counters
 from aaa.radius.dictionary import load as load_dictionary
-from aaa.routeros.lists import Kept, Listing
+from aaa.routeros.work import Kept, Work
 from aaa.store.database import Database, open_database
 from aaa.store.tables import enforcement, replica_position
 from aaa.store.tables import nas as nas_table
@@ -347,7 +349,7 @@ def test_a_wish_that_was_overwritten_in_hand_is_kept(live: Live) -> None:
     wishes = Wishes(live.db, live.sealer)
     [taken] = wishes.claim(clock.now(), 10, [])
     live.charge("ali", 600_000)
-    assert wishes.look([taken], clock.now()) == {}
+    assert wishes.look([taken], [], clock.now()) == {}
     wishes.store([Outcome(taken)])
     [kept] = live.wishes()
     assert (kept["cause"], kept["claimed_until"]) == ("charge", 0)
@@ -364,10 +366,10 @@ def test_claiming_keeps_the_mark_that_replicas_are_compared_with(live: Live) -> 
 
 
 class Nobody:
-    """A ListKeeper whom nobody asks for anything."""
+    """A Keeper whom nobody asks for anything."""
 
-    def submit(self, token: int, nas_id: int, listing: Listing) -> None:
-        raise AssertionError(f"asked for {listing}")
+    def submit(self, token: int, nas_id: int, work: Work) -> None:
+        raise AssertionError(f"asked for {work}")
 
     def finished(self) -> list[Kept]:
         return []
@@ -379,17 +381,17 @@ def test_outcomes_outlast_an_outage(live: Live, monkeypatch: pytest.MonkeyPatch)
     live.pay("ali", 500_000)
     wishes = Wishes(live.db, live.sealer)
     selector = selectors.DefaultSelector()
-    dispatcher = Dispatcher(wishes, load_dictionary(), selector, clock.now, Counters(), Nobody())
+    dispatcher = Dispatcher(wishes, Pace(live.db), load_dictionary(), selector, clock.now, Counters(), Nobody())
     dispatcher.turn()
     live.change()
     for ready, _ in selector.select(1.0):
         dispatcher.receive(ready.fileobj, ready.data)  # type: ignore[arg-type]
     with monkeypatch.context() as away:
-        away.setattr(wishes, "store", lambda _: (_ for _ in ()).throw(ConnectionError()))
+        away.setattr(wishes, "exchange", lambda *_: (_ for _ in ()).throw(ConnectionError()))
         with pytest.raises(ConnectionError):
-            dispatcher.turn()
+            until(dispatcher.turn, "it hands in what came of it")
     assert live.attempts() == []
-    dispatcher.turn()
+    until(lambda: [dispatcher.turn(), live.attempts()][1], "what came of it is stored")
     assert [one["result"] for one in live.attempts()] == ["ack"]
     assert live.wishes() == []
     dispatcher.close()

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from aaa.routeros.executor import Away, Executor, Refused
-from aaa.routeros.lists import TIMEOUT, Clear, Kept, Listing
+from aaa.routeros.lists import TIMEOUT, Clear, Listing
+from aaa.routeros.work import Kept
 
 
 class Router:
@@ -84,7 +85,8 @@ class Scene:
         self.router = Router()
         self.lease = Free()
         self.woken = threading.Event()
-        self.executor = Executor(self.router.connect, self.lease, self.woken.set)
+        self.executor = Executor(self.router.connect, self.lease)
+        self.desk = self.executor.desk(self.woken.set)
 
     def kept(self, count: int) -> list[Kept]:
         found: list[Kept] = []
@@ -93,12 +95,12 @@ class Scene:
             assert time.monotonic() < deadline, f"{found}"
             self.woken.wait(0.1)
             self.woken.clear()
-            found += self.executor.finished()
+            found += self.desk.finished()
         return sorted(found)
 
     def tell(self, *listings: Listing) -> list[Kept]:
         for token, listing in enumerate(listings):
-            self.executor.submit(token, 1, listing)
+            self.desk.submit(token, 1, listing)
         return self.kept(len(listings))
 
 
@@ -138,7 +140,7 @@ def test_many_go_in_one_batch(scene: Scene) -> None:
 
     scene.lease.take = slowly  # type: ignore[method-assign]
     for token in range(40):
-        scene.executor.submit(token, 1, listing(token, f"10.0.1.{token}", "garden"))
+        scene.desk.submit(token, 1, listing(token, f"10.0.1.{token}", "garden"))
     release.set()
     assert set(results(scene.kept(40))) == {"ack"}
     assert len(scene.router.rows) == 40
