@@ -25,6 +25,7 @@ from aaa.coa import boundaries, held_ends, sweep
 from aaa.coa.clock_guard import ClockGuard
 from aaa.coa.dispatcher import Dispatcher
 from aaa.coa.pace import Pace
+from aaa.coa.prover import Prover
 from aaa.coa.wishes import Wishes
 from aaa.radius.counters import CounterReport, Counters
 from aaa.radius.dictionary import load
@@ -48,6 +49,7 @@ _FORGET_EVERY: Final = 3600
 _LISTEN: Final = 0.25
 """Seconds after which the tables are looked at without a bell; SQLite has none."""
 _POLL_SQLITE: Final = 0.05
+_PROVE_EVERY: Final = 0.5
 _LONGEST_PAUSE: Final = 2.0
 
 
@@ -83,6 +85,9 @@ def run(
         threading.Thread(target=_listen, args=(database, rings, stop), name="bell"),
         threading.Thread(target=_compile, args=(database, guard, stop), name="compiler"),
     ]
+    shown = threading.Event()
+    prover = Prover(database, lists.desk(shown.set), counters)
+    threads.append(threading.Thread(target=_prove, args=(prover, shown, stop), name="prover"))
     housekeeping = _housekeeping(database)
     holder = f"{machine} {os.getpid()}"
     look_at_lists = partial(sweep.look, database, keys, f"{holder} visits")
@@ -200,6 +205,25 @@ def _compile(database: Database, guard: ClockGuard, stop: threading.Event) -> No
             wait = _LISTEN if due is None else min(_LISTEN, max(0.0, (due - clock.now()) / clock.SECOND))
             # What is due but claimed by another engine is left to it for a moment.
             stop.wait(wait or _POLL_SQLITE)
+
+
+def _prove(prover: Prover, shown: threading.Event, stop: threading.Event) -> None:
+    """Look whether what routers acknowledged came true; `shown` is set when one has shown what it has."""
+    outage = _Outage("proof")
+    while not stop.is_set():
+        shown.clear()
+        try:
+            more = prover.turn(clock.now())
+        except (DBAPIError, TimeoutError) as error:
+            stop.wait(outage.pause(error))
+            continue
+        except Exception:
+            _log.exception("engine proof failed")
+            stop.wait(_LONGEST_PAUSE)
+            continue
+        outage.over()
+        if not more:
+            shown.wait(_PROVE_EVERY)
 
 
 def _housekeeping(database: Database) -> BackgroundScheduler:

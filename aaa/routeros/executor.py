@@ -246,7 +246,7 @@ def _drop(line: _Line) -> None:
 
 
 def _carry_out(peer: Peer, batch: Sequence[_Order]) -> list[Kept]:
-    """All listings at once; if the router refuses that, one by one, so that only what it refuses is left. Raises Away."""
+    """All listings at once; if it refuses that, one by one, so that only what it refuses is left. Raises Away."""
     try:
         apply(peer, [one.work for one in batch if isinstance(one.work, Listing)])
     except Refused as refused:

@@ -11,10 +11,11 @@ from sqlalchemy import update
 
 from aaa import clock
 from aaa.coa import exchange
-from aaa.coa.dispatcher import REPLICA_PATIENCE, Dispatcher
-from aaa.coa.wish import Outcome
 from aaa.coa.claims import LEASE
+from aaa.coa.dispatcher import Dispatcher
 from aaa.coa.pace import Pace
+from aaa.coa.teller import REPLICA_PATIENCE
+from aaa.coa.wish import Outcome
 from aaa.coa.wishes import Wishes
 from aaa.radius.counters import Counters
 from aaa.radius.dictionary import load as load_dictionary
@@ -382,16 +383,20 @@ def test_outcomes_outlast_an_outage(live: Live, monkeypatch: pytest.MonkeyPatch)
     wishes = Wishes(live.db, live.sealer)
     selector = selectors.DefaultSelector()
     dispatcher = Dispatcher(wishes, Pace(live.db), load_dictionary(), selector, clock.now, Counters(), Nobody())
-    dispatcher.turn()
-    live.change()
+
+    def turn() -> bool:
+        dispatcher.turn()
+        return bool(live.attempts())
+
+    until(lambda: turn() or live.changes, "the router is told")
     for ready, _ in selector.select(1.0):
         dispatcher.receive(ready.fileobj, ready.data)  # type: ignore[arg-type]
     with monkeypatch.context() as away:
         away.setattr(wishes, "exchange", lambda *_: (_ for _ in ()).throw(ConnectionError()))
         with pytest.raises(ConnectionError):
-            until(dispatcher.turn, "it hands in what came of it")
+            until(turn, "it hands in what came of it")
     assert live.attempts() == []
-    until(lambda: [dispatcher.turn(), live.attempts()][1], "what came of it is stored")
+    until(turn, "it is stored")
     assert [one["result"] for one in live.attempts()] == ["ack"]
     assert live.wishes() == []
     dispatcher.close()

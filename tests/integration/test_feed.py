@@ -281,7 +281,13 @@ def test_all_replicas_have_waits_for_those_that_lag(database: Database, reader: 
 
     def sendable(now: int) -> bool:
         with database.read() as conn:
-            chosen = conn.execute(select(enforcement.c.session_id).where(feed.replicas_have(literal(now - feed.SEEN_WITHIN)))).scalars().all()
+            chosen = (
+                conn.execute(
+                    select(enforcement.c.session_id).where(feed.replicas_have(literal(now - feed.SEEN_WITHIN)))
+                )
+                .scalars()
+                .all()
+            )
         return list(chosen) == [session_id]
 
     assert sendable(NOW), "no replica, nobody to wait for"
