@@ -275,13 +275,15 @@ class Roll:
                 session.readdressed = True
 
     def _count_late(self, session: Session, record: Record) -> None:
-        """A record for a closed session raises its counters; only the silence that made it stale can be disproved."""
+        """A record for a closed session raises its counters. Two reasons to take it for closed can be disproved by an
+        interim of later: its silence, and that its router said to have started anew; some do so with sessions left.
+        """
         if session.closed_by == STALE and record.status == STOP:
             self._count(session, record)
             self._stop(session, record)
             return
         newer = record.event_at > session.recorded_at and (record.seconds < 0 or record.seconds > session.seconds)
-        if session.closed_by == STALE and record.status == INTERIM and newer:
+        if session.closed_by in (STALE, BY_NAS) and record.status == INTERIM and newer:
             if _open_row(self._rows[session.key]) is None:
                 if session.key not in self._services:
                     self.unprepared.add(session.key)

@@ -386,7 +386,11 @@ def _own_before(_postgresql: bool) -> Update:
         .order_by(session.c.key)
         .with_for_update(key_share=True)
     )
-    closed = {"closed_at": session.c.started_at + session.c.seconds * SECOND, "closed_by": BY_NAS}
+    closed = {
+        "closed_at": session.c.started_at + session.c.seconds * SECOND,
+        "closed_by": BY_NAS,
+        "recorded_at": bindparam("before"),  # only what a router tells of later can disprove that
+    }
     return session.update().where(session.c.id.in_(ended)).values(closed)
 
 

@@ -130,7 +130,7 @@ class Router(Nas):
             self._stack.close()
             self._coa.close()
             raise
-        self._start(self._come_up)
+        self._start(self._come_up, self._boots)
         self._agenda.after(_SWEEP, self._sweep)
         return self
 
@@ -161,11 +161,14 @@ class Router(Nas):
             self._boots = (self._boots + 1) % 256
             self._began = 0
             self.device.restart(clock.now())
+            boots = self._boots
         self._tell("reboot")
-        self._agenda.after(seconds, self._come_up)
+        self._agenda.after(seconds, self._come_up, boots)
 
-    def _come_up(self) -> None:
+    def _come_up(self, boots: int) -> None:
         with self.lock:
+            if self._boots != boots:
+                return  # it has been booted again since
             self._off = False
             for server in self.servers:
                 server.off = False

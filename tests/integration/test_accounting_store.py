@@ -129,6 +129,16 @@ def test_a_later_interim_reopens_a_stale_session_and_has_it_planned(world: World
     assert [(wish.session_id, wish.cause) for wish in world.wishes()] == [(row.id, "start")]
 
 
+def test_an_interim_of_after_an_accounting_on_reopens_the_session_and_one_of_before_does_not(world: World) -> None:
+    on = world.record(ON, 600, session="", username="", device="", key=b"")
+    world.commit(world.start(), on, world.record(INTERIM, 500, 500, 1, 1))
+    assert [row.closed_by for row in world.sessions()] == ["nas"]
+    world.commit(world.record(INTERIM, 900, 900, 5, 7))
+    [row] = world.sessions()
+    assert (row.closed_at, row.closed_by, row.seconds) == (None, None, 900)
+    assert [wish.cause for wish in world.wishes()] == ["start"]
+
+
 # --- whose session it is ---
 
 

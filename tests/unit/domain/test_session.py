@@ -217,8 +217,19 @@ def test_a_stale_session_stays_closed_while_a_later_one_of_its_id_is_open() -> N
     assert book.used == [1, 2, 600]
 
 
-@pytest.mark.parametrize("cause", ["replaced", "reused", "nas"])
-def test_only_staleness_is_disproved_by_an_interim(cause: str) -> None:
+def test_an_interim_after_a_router_s_restart_shows_that_the_session_lives() -> None:
+    book = Book()
+    book.take(record(START, 0))
+    row = book.one()
+    row.closed_at, row.closed_by, row.recorded_at = T, "nas", T + 200 * SECOND  # Accounting-On
+    book.take(record(INTERIM, 150, 150, 1, 2))
+    assert (book.one().closed_by, book.used) == ("nas", [1, 2, 150]), "that was of before"
+    book.take(record(INTERIM, 300, 300, 3, 4))
+    assert (book.one().closed_by, book.one().closed_at, book.used) == (None, None, [3, 4, 300])
+
+
+@pytest.mark.parametrize("cause", ["replaced", "reused"])
+def test_a_successor_is_not_disproved_by_an_interim(cause: str) -> None:
     book = Book()
     book.take(record(START, 0))
     row = book.one()
