@@ -14,6 +14,9 @@ from aaa.store.tables import attempt, session, timeline_history
 AT_START: Final = ("start", "simultaneous-use")
 """What accounting says of the sessions that it wants planned as they start."""
 
+ANYTHING: Final = "*"
+"""Stands for whatever an attempt that was lost may have told."""
+
 _OF_LATE: Final = 600 * SECOND
 _FIRST_REST: Final = 5 * SECOND
 _LONGEST_REST: Final = 60 * SECOND
@@ -50,7 +53,9 @@ def known(row: Any) -> Applied | None:
 
 
 def doubtful(conn: Connection, session_ids: Sequence[int]) -> dict[int, frozenset[str]]:
-    """The attributes of CoAs that got no answer since the router last acknowledged one, by session id."""
+    """The attributes of CoAs that got no answer since the router last acknowledged one, by session id; ANYTHING for one
+    that was lost with the process that sent it, or was about to.
+    """
     asked = (
         select(attempt.c.session_id, attempt.c.attributes)
         .join(session, session.c.id == attempt.c.session_id)

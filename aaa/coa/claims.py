@@ -14,14 +14,16 @@ from sqlalchemy import BigInteger, Integer, Select, Text, and_, bindparam, case,
 from sqlalchemy.sql.dml import Delete, Update
 
 from aaa.clock import SECOND
+from aaa.coa.applied import ANYTHING
 from aaa.domain.rank import RANKS
-from aaa.store import prepared
+from aaa.store import prepared, record
 from aaa.store.feed import SEEN_WITHIN, replicas_have
 from aaa.store.prepared import Prepared, Transaction, listed, many
 from aaa.store.tables import access, attempt, enforcement, hold, nas, session
 
 LEASE: Final = 10 * SECOND
 """How long a claim holds, unless it is renewed."""
+_LOST: Final = record.profile_json(((ANYTHING, 0),))
 _KEPT_FREE: Final = 4
 """Of what is taken, one part in so many is left to the next rank."""
 
@@ -63,12 +65,15 @@ def claim(tx: Transaction, now: int, limit: int, busy: Collection[str]) -> list[
     Rows of sessions that closed, and have nothing to be told of any more, are removed instead.
     """
     ids: list[int] = []
+    lost: set[int] = set()
     for rank in RANKS:
         room = limit - len(ids)
         if rank != RANKS[-1]:
             room -= room // _KEPT_FREE
         given = {"of_rank": rank, "now": now, "busy": many(tx, busy), "most": room}
-        ids += [row[0] for row in tx.run(_DUE, given).fetchall()]
+        due = tx.run(_DUE, given).fetchall()
+        ids += [session_id for session_id, _ in due]
+        lost.update(session_id for session_id, claimed_until in due if claimed_until)
     if not ids:
         return []
     ids.sort()
@@ -80,7 +85,20 @@ def claim(tx: Transaction, now: int, limit: int, busy: Collection[str]) -> list[
         tx.run(_DELETE, {"ids": many(tx, over)})
         gone = set(over)
         rows = [row for row in rows if row.session_id not in gone]
+    if lost:
+        _note_lost(tx, [row for row in rows if row.session_id in lost], now)
+        rows = [row._replace(doubted=True) if row.session_id in lost else row for row in rows]
     return rows
+
+
+def _note_lost(tx: Transaction, rows: Sequence[Any], now: int) -> None:
+    """Who had these in hand was killed, or stood still too long. It may have told their routers anything."""
+    if rows:
+        same: dict[str, Any] = {"at": now, "kind": "coa", "attributes": _LOST, "result": "lost", "sends": 0}
+        columns: dict[str, list[Any]] = {name: [value for _ in rows] for name, value in same.items()}
+        columns |= {name: [getattr(row, name) for row in rows] for name in ("session_id", "event_id", "cause")}
+        columns |= {name: [None for _ in rows] for name in ("error_cause", "latency", "octets")}
+        prepared.insert(tx, attempt, columns)
 
 
 def next_due(tx: Transaction, now: int, busy: Collection[str]) -> int | None:
@@ -156,7 +174,7 @@ def _at(postgresql: bool) -> Any:
 
 def _due(postgresql: bool) -> Select[Any]:
     return (
-        select(enforcement.c.session_id)
+        select(enforcement.c.session_id, enforcement.c.claimed_until)
         .join(session, session.c.id == enforcement.c.session_id)
         .where(enforcement.c.not_before <= _NOW, _at(postgresql))
         .order_by(enforcement.c.rank, enforcement.c.not_before)

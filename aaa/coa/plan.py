@@ -141,6 +141,11 @@ def plan(
     return _with_end(session, wanted, timeout_base, now, changes)
 
 
+def anything(told: Profile | None, wanted: Profile) -> frozenset[str]:
+    """What is doubtful of a session that may have been told anything: `doubtful` of LiveSession."""
+    return frozenset({name for name, _ in (*(told or ()), *wanted)} & TAKEN_BY_COA | {SESSION_TIMEOUT})
+
+
 def after(session: LiveSession, wanted: Wanted, sent: CoA) -> LiveSession:
     """The session once the router acknowledged `sent`, which was planned for `wanted`."""
     retold = any(name == SESSION_TIMEOUT for name, _ in sent.attributes)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from aaa.clock import SECOND
 from aaa.coa import applied, claims, listings, outcomes, quotas
 from aaa.coa.messages import Target
-from aaa.coa.plan import LiveSession, Wanted
+from aaa.coa.plan import LiveSession, Wanted, anything
 from aaa.coa.wish import Outcome, Planned, Router, Wish
 from aaa.domain.router import list_lever
 from aaa.domain.session import device_of
@@ -185,14 +185,18 @@ class Wishes:
             if step.reason >= 0:
                 reason = record.reasons(row.record, record.entry(row.record))[step.reason].cause.value
         told = learnt.told[row.session_id]
+        has = self._profiles[told.profile] if told.profile is not None else None
+        doubtful = learnt.doubtful.get(row.session_id, frozenset())
+        if applied.ANYTHING in doubtful:
+            doubtful = anything(has, wanted.profile)
         live = LiveSession(
             row.service_id,
             row.started_at,
             row.framed_protocol == "ppp",
-            self._profiles[told.profile] if told.profile is not None else None,
+            has,
             told.address,
             told.given_end,
-            learnt.doubtful.get(row.session_id, frozenset()),
+            doubtful,
             row.limit_seconds or 0,
             allowed.cut_early,
         )

@@ -67,7 +67,7 @@ def mine(session: Online, rows: Sequence[Mapping[str, object]]) -> list[str]:
 
 
 def rate_of(rows: Sequence[Mapping[str, object]], queues: Sequence[Mapping[str, object]]) -> Pair | None:
-    """The rate limit that a router applies; `rows` are the user's sessions there, `queues` those of his queue's name."""
+    """The rate limit that a router applies; `rows` are the user's sessions, `queues` those of his queue's name."""
     if len(rows) != 1 or len(queues) != 1:
         return None
     try:

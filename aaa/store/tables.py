@@ -520,7 +520,7 @@ attempt = Table(
     Column("at", BigInteger, nullable=False),
     Column("kind", String(16), nullable=False),  # coa, disconnect, api
     Column("attributes", Text, nullable=False),  # what was asked, as JSON
-    Column("result", String(16), nullable=False),  # ack, nak, timeout, error
+    Column("result", String(16), nullable=False),  # ack, nak, timeout, error, superseded, lost
     Column("error_cause", Integer),
     Column("sends", Integer, nullable=False),
     Column("latency", BigInteger),  # microseconds from the commit of the cause to the answer

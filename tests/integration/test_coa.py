@@ -356,6 +356,26 @@ def test_a_wish_that_was_overwritten_in_hand_is_kept(live: Live) -> None:
     assert (kept["cause"], kept["claimed_until"]) == ("charge", 0)
 
 
+def test_what_a_killed_engine_may_have_told_is_told_again(live: Live) -> None:
+    """It told the payment's rate and was killed before it could say so; by the database all is as the debt wants it."""
+    live.load({"username": "ali"})
+    one = live.log_in("ali")
+    slower(live)
+    [taken] = Wishes(live.db, live.sealer).claim(clock.now(), 10, [])
+    assert taken.session.doubtful == frozenset()
+    one.told["Mikrotik-Rate-Limit"] = "1M/1M"
+    live.load({"username": "ali", "plan": "home20"})
+    later = clock.now() + LEASE + clock.SECOND
+    [again] = Wishes(live.db, live.sealer).claim(later, 10, [])
+    assert "Mikrotik-Rate-Limit" in again.session.doubtful
+    [lost] = live.attempts()
+    assert (lost["kind"], lost["result"], lost["at"]) == ("coa", "lost", later)
+    with live.db.write() as conn:
+        conn.execute(update(enforcement).values(claimed_until=1))
+    with live.engine():
+        until(lambda: one.told["Mikrotik-Rate-Limit"] == "20M/20M", "he has his rate again")
+
+
 def test_claiming_keeps_the_mark_that_replicas_are_compared_with(live: Live) -> None:
     owing(live)
     live.log_in("ali")
