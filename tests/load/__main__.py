@@ -149,6 +149,7 @@ def trouble_routers(seed: int, seconds: float, each: int, kinds: tuple[str, ...]
             began = time.monotonic()
             scene.calm()
             took = time.monotonic() - began
+            assert not scene.unaccounted(), scene.unaccounted()
             click.echo(f"{kind}: all was right {took:.1f} s after the last misfortune; {scene.attempts():,} attempts")
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -22,7 +23,7 @@ from aaa.domain.suspension import Suspension
 from aaa.domain.timeline import Cause, Segment, Verdict
 from aaa.store.database import Database, open_database
 from aaa.store.queries import ServiceRef, find_service
-from aaa.store.tables import attempt, enforcement
+from aaa.store.tables import attempt, enforcement, session
 from aaa.store.timelines import read_timeline
 from billing import commands as billing
 from ledgate.lab.agenda import Agenda
@@ -30,7 +31,7 @@ from ledgate.lab.router import Router
 from ledgate.lab.routeros.commands import Sentence, run
 from ledgate.lab.routeros.login import User
 from ledgate.lab.routeros.server import ApiLoop
-from ledgate.lab.session import Session, Subscriber
+from ledgate.lab.session import Change, Session, Subscriber
 from tests.integration.serving import SECRET, Installation, document, installation, running, until
 from tests.load import chaos
 
@@ -87,6 +88,7 @@ class Unrest:
         self.suspended: set[str] = set()
         self.refs: dict[str, ServiceRef] = {}
         self.routers: dict[str, Router] = {}
+        self.told: set[tuple[str, str]] = set()
         self.foreign: dict[tuple[str, str], list[dict[str, str]]] = {}
         self._stack = ExitStack()
         self._paid = 0
@@ -181,6 +183,15 @@ class Unrest:
             ]
         return found or ([f"{waiting} wishes are due"] if waiting else [])
 
+    def unaccounted(self) -> set[tuple[str, str]]:
+        """Sessions, by router and id, that were told something of which no attempt is stored."""
+        stored = select(session.c.identifier, session.c.acct_session_id).join(
+            attempt, attempt.c.session_id == session.c.id
+        )
+        with self.db.read() as conn:
+            known = {(row.identifier, row.acct_session_id) for row in conn.execute(stored)}
+        return self.told - known
+
     def attempts(self) -> int:
         """How many are stored."""
         with self.db.read() as conn:
@@ -236,7 +247,12 @@ class Unrest:
             seed=self.chance.randrange(1 << 30),
             agenda=agenda,
             api_loop=loop,
+            on_change=partial(self._note, kind.name),
         )
+
+    def _note(self, router: str, change: Change) -> None:
+        if change.session is not None:
+            self.told.add((router, change.session.acct_session_id))
 
     def _be_lived_in(self, kind: Kind, router: Router) -> None:
         """What an operator has on such a router."""
