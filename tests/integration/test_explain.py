@@ -13,6 +13,7 @@ from aaa.clock import DAY
 from aaa.commands import door, jobs
 from aaa.commands.jobs import run_batch
 from aaa.domain.instant import iso
+from aaa.routeros.lists import stored
 from aaa.store.database import Database
 from aaa.store.tables import session
 from billing.commands import charge, pay
@@ -237,6 +238,7 @@ def test_r6_3_what_live_sessions_were_given_is_told(database: Database, explain:
             "online": 3_720,
             "ends": iso(start + 9 * DAY),
         },
+        "lists": [],
     }
     assert explain("eve", None)["sessions"][0]["limit"] is None
     assert "sessions" not in explain("ali", None)
@@ -246,6 +248,17 @@ def test_r6_3_what_live_sessions_were_given_is_told(database: Database, explain:
         f"and nothing after {iso(start + 9 * DAY)}\n"
     ) in explain("bob", None, text=True)
     assert "): was given no limit\n" in explain("eve", None, text=True)
+
+
+def test_r8_3_the_lists_that_a_live_session_is_on_are_told(database: Database, explain: Any) -> None:
+    put(database, example(subscribers=[subscriber("bob"), subscriber("eve")]), clock.now() - DAY)
+    live = make_live(database, ["bob", "eve"])
+    with database.write() as conn:
+        for name, lists in (("bob", ("garden", "slow")), ("eve", ("garden", "?"))):
+            conn.execute(session.update().where(session.c.id == live[name]).values(lists=stored(lists, name == "eve")))
+    assert explain("eve", None)["sessions"][0]["lists"] == ["?", "garden"]
+    assert "no limit, and is on the address-lists garden, slow\n" in explain("bob", None, text=True)
+    assert "no limit, and may be on the address-list garden\n" in explain("eve", None, text=True)
 
 
 def test_r8_3_beyond_the_horizon_todays_facts_are_compiled(database: Database, explain: Any) -> None:
