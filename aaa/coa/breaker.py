@@ -47,17 +47,17 @@ class Breaker:
     def is_open(self, router: str) -> bool:
         return router in self._open
 
-    def answered(self, router: str) -> int | None:
-        """It said something, be it a refusal. If that closes the breaker, until when it would have been open."""
+    def answered(self, router: str) -> bool:
+        """It said something, be it a refusal; whether that closes the breaker."""
         state = self._states.setdefault(router, _State())
         state.silent = 0
         if not state.rest:
             state.window = min(state.window + 1, LARGEST_WINDOW)
-            return None
+            return False
         state.rest = 0
         state.window = FIRST_WINDOW
         self._open.discard(router)
-        return state.until
+        return True
 
     def silent(self, router: str, now: int, jitter: float) -> int | None:
         """A request got no answer, however often it was sent. If that opens the breaker, or keeps it open, until when

@@ -7,8 +7,8 @@ lifts, not for their end.
 """
 
 from collections import namedtuple
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, Integer, Select, Text, and_, bindparam, case, exists, func, not_, select
 from sqlalchemy.sql.dml import Delete, Update
@@ -64,16 +64,20 @@ def claim(tx: Transaction, now: int, limit: int, busy: Collection[str]) -> list[
     """Take up to `limit` rows that are due, as `Found`, leaving out sessions of the routers at the addresses `busy`.
     Rows of sessions that closed, and have nothing to be told of any more, are removed instead.
     """
-    ids: list[int] = []
-    lost: set[int] = set()
+    due: list[Any] = []
     for rank in RANKS:
-        room = limit - len(ids)
+        room = limit - len(due)
         if rank != RANKS[-1]:
             room -= room // _KEPT_FREE
         given = {"of_rank": rank, "now": now, "busy": many(tx, busy), "most": room}
-        due = tx.run(_DUE, given).fetchall()
-        ids += [session_id for session_id, _ in due]
-        lost.update(session_id for session_id, claimed_until in due if claimed_until)
+        due += tx.run(_DUE, given).fetchall()
+    return _take(tx, due, now)
+
+
+def _take(tx: Transaction, due: Sequence[Any], now: int) -> list[Any]:
+    """Claim rows, given with what is left of earlier claims, and read them."""
+    ids = [session_id for session_id, _ in due]
+    lost = {session_id for session_id, claimed_until in due if claimed_until}
     if not ids:
         return []
     ids.sort()
@@ -138,12 +142,34 @@ def remove(tx: Transaction, session_ids: Sequence[int]) -> None:
         tx.run(_DELETE, {"ids": many(tx, session_ids)})
 
 
-def release(tx: Transaction, rows: Sequence[tuple[int, int, int]]) -> None:
-    """Let rows go: (session id, not before, tries). They are locked."""
+class Later(NamedTuple):
+    """A row that is to be claimed again at `not_before`; with `line`, before that from the line of that router."""
+
+    session_id: int
+    not_before: int
+    tries: int
+    line: str | None
+    turn_at: int
+
+
+def release(tx: Transaction, rows: Sequence[Later]) -> None:
+    """Let rows go, which are locked."""
     if rows:
-        ids, not_before, tries = zip(*rows, strict=True)
-        columns = {"session_id": ids, "not_before": not_before, "tries": tries, "claimed_until": [0 for _ in ids]}
+        columns = dict(zip(Later._fields, zip(*rows, strict=True), strict=True))
+        columns["claimed_until"] = tuple(0 for _ in rows)
         prepared.update(tx, enforcement, columns, mark=False, key="session_id")
+
+
+def lines(tx: Transaction) -> dict[str, int]:
+    """The routers that have a line, and how many are in it."""
+    return {row[0]: row[1] for row in tx.run(_LINES, {}).fetchall()}
+
+
+def pull(tx: Transaction, wanted: Mapping[str, int], now: int) -> list[Any]:
+    """Take the first of each line, as `claim` does: so many of each router."""
+    given = [{"of_line": line, "now": now, "most": most} for line, most in wanted.items()]
+    found = [tx.run(_PULL, one) for one in given]
+    return _take(tx, [row for answer in found for row in answer.fetchall()], now)
 
 
 def let_go(tx: Transaction, session_ids: Sequence[int]) -> None:
@@ -190,6 +216,25 @@ def _next(postgresql: bool) -> Select[Any]:
         .where(_at(postgresql))
         .order_by(enforcement.c.rank, enforcement.c.not_before)
         .limit(1)
+    )
+
+
+def _lines(_postgresql: bool) -> Select[Any]:
+    waiting = select(enforcement.c.line, func.count()).where(enforcement.c.line.is_not(None))
+    return waiting.group_by(enforcement.c.line)
+
+
+def _pull(_postgresql: bool) -> Select[Any]:
+    return (
+        select(enforcement.c.session_id, enforcement.c.claimed_until)
+        .where(
+            enforcement.c.line == bindparam("of_line", type_=Text()),
+            enforcement.c.line.is_not(None),
+            enforcement.c.claimed_until <= _NOW,
+        )
+        .order_by(enforcement.c.line, enforcement.c.turn_at)
+        .limit(bindparam("most", type_=Integer()))
+        .with_for_update(skip_locked=True)
     )
 
 
@@ -257,6 +302,8 @@ def _replicated(postgresql: bool) -> Select[Any]:
 
 _DUE: Final = Prepared(_due)
 _NEXT: Final = Prepared(_next)
+_LINES: Final = Prepared(_lines)
+_PULL: Final = Prepared(_pull)
 _EXTEND: Final = Prepared(_extend)
 _FOUND: Final = Prepared(_found)
 _DELETE: Final = Prepared(_delete)

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from aaa.clock import SECOND
 from aaa.coa.claims import LEASE
 from aaa.coa.pace import Pace
 from aaa.coa.teller import Teller
@@ -26,6 +27,9 @@ _TOGETHER: Final = 10_000
 """How long outcomes wait for others, to be stored in one transaction."""
 _MANY: Final = 128
 _RENEW: Final = LEASE // 3
+_LINES: Final = SECOND
+"""How often lines are counted."""
+_PULL: Final = SECOND // 5
 
 
 class Dispatcher:
@@ -45,7 +49,7 @@ class Dispatcher:
         self._now = now
         self._teller = Teller(pace, dictionary, selector, now, counters, keeper)
         self._due: int | None = 0
-        self._ended_at = self._store_at = self._look_at = self._renew_at = 0
+        self._ended_at = self._store_at = self._look_at = self._renew_at = self._lines_at = self._pull_at = 0
 
     def ring(self) -> None:
         """Something may have changed in the database: look for wishes, and whether what is in hand still stands."""
@@ -63,11 +67,17 @@ class Dispatcher:
         if now >= self._ended_at:
             self._ended_at = now + _LOOK
             self._wishes.ask_for_ended(now)
+        self._trade(now)
         while teller.moves:
             self._wishes.move(*teller.moves[0], now)
             del teller.moves[0]
             self._due = now
-        self._trade(now)
+        if now >= self._lines_at:
+            self._lines_at = now + _LINES
+            teller.lines = self._wishes.lines()
+        if teller.lines and now >= self._pull_at:
+            self._pull_at = now + _PULL
+            self._pull(now)
         if teller.jobs and now >= self._look_at:
             self._look(now)
         if teller.jobs and now >= self._renew_at:
@@ -84,6 +94,8 @@ class Dispatcher:
             times.append(self._store_at)
         if self._teller.jobs:
             times += [self._look_at, self._renew_at]
+        if self._teller.lines:
+            times.append(self._pull_at)
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:
@@ -114,6 +126,15 @@ class Dispatcher:
                 teller.begin(wish, now)
         if any(job.held for job in teller.jobs.values()):
             self._look_at = min(self._look_at, now + _SOON)
+
+    def _pull(self, now: int) -> None:
+        """Have those come whose turn at their router is near."""
+        teller = self._teller
+        wanted = teller.room_for_lines(now)
+        if wanted and len(teller.jobs) < MOST_IN_HAND:
+            for wish in self._wishes.plan(self._wishes.pull(wanted, now), now):
+                if wish.session_id not in teller.jobs:
+                    teller.begin(wish, now, its_turn=True)
 
     def _look(self, now: int) -> None:
         """Drop what was overtaken by a newer wish or the session's end, and let go what waited for replicas."""

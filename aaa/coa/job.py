@@ -13,7 +13,8 @@ class Job:
     `plan` is what is to be told by RADIUS, None: nothing (any more); `secret` which of the router's secrets it is told
     with, `untried` how many are left; `sent` the datagram. `held`: it waits for the replicas. `token` is that of the
     lists at the RouterOS API, `ending` that of the session's end there, 0: there is none (any more). With `prolongs`
-    the plan only puts off the session's end, until its turn comes. `settled`: all is done. The rest is for the outcome.
+    the plan only puts off the session's end, until its turn comes. `its_turn`: it comes from its router's
+    line. `settled`: all is done. The rest is for the outcome.
     """
 
     wish: Wish
@@ -24,6 +25,7 @@ class Job:
     held: bool = False
     token: int = 0
     ending: int = 0
+    its_turn: bool = False
     prolongs: bool = False
     settled: bool = False
     told: list[Told] = field(default_factory=list)
@@ -32,6 +34,7 @@ class Job:
     session: LiveSession | None = None
     lists: Stored | None = None
     proof: Awaited | None = None
+    turn_at: int = 0
 
     @property
     def idle(self) -> bool:
@@ -53,4 +56,5 @@ class Job:
             self.lists,
             self.prolongs,
             self.proof,
+            self.turn_at,
         )

@@ -17,7 +17,7 @@ from aaa.coa.turns import AHEAD, Wanted
 BEHIND: Final = 5 * SECOND
 """How long, for each rank, one waits behind those that get more."""
 AT_HAND: Final = SECOND
-"""Disconnects that cannot go within so long do not wait here, but in the database."""
+"""Disconnects that cannot go within so long do not wait here, but in the database: in line."""
 MISSED: Final = SECOND // 10
 """A turn that was not taken for so long is lost: several at once would be a storm."""
 
@@ -27,7 +27,7 @@ class Line:
     over.
     """
 
-    __slots__ = ("_ask_at", "_last", "_paced", "_ready", "_turns", "has_api", "held", "in_flight")
+    __slots__ = ("_ask_at", "_last", "_paced", "_ready", "_turns", "has_api", "held", "in_flight", "interval")
 
     def __init__(self) -> None:
         self._ready: list[tuple[int, int, Job]] = []
@@ -38,6 +38,7 @@ class Line:
         self.in_flight = 0
         self.held = 0
         self.has_api = False
+        self.interval = SECOND
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._paced)
@@ -52,6 +53,11 @@ class Line:
         """Whether a Disconnect would have its turn soon."""
         before = sum(1 for *_, one in self._paced if one.wish.rank <= job.wish.rank)
         return before == 0 or (before + 1) * job.wish.router.interval <= AT_HAND
+
+    def more(self) -> int:
+        """How many from the router's line may come here, however many are here that never were in it."""
+        here = sum(1 for *_, one in self._paced if one.its_turn)
+        return max(1, AT_HAND // self.interval) - here
 
     def go(self, room: int, now: int) -> Iterator[Job]:
         """The jobs that may go at `now`, `room` of them at most."""

@@ -23,17 +23,18 @@ def store(tx: Transaction, outcomes: Sequence[Outcome], again: Collection[int]) 
     by_session = {outcome.wish.session_id: outcome for outcome in outcomes}
     fulfilled: list[int] = []
     overtaken: list[int] = []
-    later: list[tuple[int, int, int]] = []
+    later: list[claims.Later] = []
     for session_id, asked in claims.locked(tx, by_session).items():
         outcome = by_session[session_id]
         if session_id in again:
-            later.append((session_id, asked[0], 0))
+            later.append(claims.Later(session_id, asked[0], 0, None, 0))
         elif asked != (outcome.wish.requested_at, outcome.wish.wanted_version):
             overtaken.append(session_id)
         elif outcome.again_at is None:
             fulfilled.append(session_id)
         else:
-            later.append((session_id, outcome.again_at, outcome.tries))
+            line = outcome.wish.router.source if outcome.turn_at else None
+            later.append(claims.Later(session_id, outcome.again_at, outcome.tries, line, outcome.turn_at))
     claims.remove(tx, fulfilled)
     claims.release(tx, later)
     claims.let_go(tx, overtaken)

@@ -2,8 +2,7 @@
 
 A modem that is cut off dials in again, and a router can take only so many of these at a time. `next_at` of a router is
 the instant of the next Disconnect that anybody may send it: whoever takes turns moves it on, in a transaction. So
-the rate holds for any number of engines, and one that dies takes a few unused turns with it. `line_at` is the end of
-the line: the turn that somebody who joins it now can count on.
+the rate holds for any number of engines, and one that dies takes a few unused turns with it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,13 +10,12 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
-from aaa.coa.turns import Wanted, places, turns
+from aaa.coa.turns import Wanted, turns
 from aaa.store import dialect
 from aaa.store.database import Database
 from aaa.store.tables import pace
 
 _NEXT: Final = pace.update().where(pace.c.source == bindparam("of")).values(next_at=bindparam("at"))
-_LINE: Final = pace.update().where(pace.c.source == bindparam("of")).values(line_at=bindparam("at"))
 
 
 class Pace:
@@ -39,20 +37,10 @@ class Pace:
                 conn.execute(_NEXT, moved)
         return taken
 
-    def join(self, wanted: Mapping[str, Wanted], now: int) -> dict[str, list[int]]:
-        """Places at the end of the line: when to come for one's turn."""
-        self._know(wanted)
-        with self._db.write() as conn:
-            rows = select(pace.c.source, pace.c.line_at).where(dialect.among(conn, pace.c.source, wanted))
-            found = {row.source: row.line_at for row in conn.execute(rows.order_by(pace.c.source).with_for_update())}
-            given = {source: places(at, now, wanted[source]) for source, at in found.items()}
-            conn.execute(_LINE, [{"of": source, "at": its[-1]} for source, its in given.items()])
-        return given
-
     def _know(self, sources: Iterable[str]) -> None:
         missing = sorted(set(sources) - self._known)
         if missing:
             with self._db.write() as conn:
                 made = dialect.upsert(conn, pace).on_conflict_do_nothing()
-                conn.execute(made, [{"source": source, "next_at": 0, "line_at": 0} for source in missing])
+                conn.execute(made, [{"source": source, "next_at": 0} for source in missing])
             self._known.update(missing)

@@ -101,14 +101,14 @@ def of_end(standing: Standing, told_at: int, seen: Seen | None) -> Finding:
     return "disproven" if seen_at(standing, told_at) is not None else "open"
 
 
-def of_router(profile: Profile, seen: Seen) -> Finding:
+def of_router(profile: Profile, seen: Seen, *, lists_by_coa: bool) -> Finding:
     """Whether a router shows that a session has `profile`; one that it does not have any more has no need."""
     if not seen.online:
         return "proven"
     limit = limit_of(profile)
     if limit is not None and seen.rate is not None and seen.rate != limit.max_limit:
         return "disproven"
-    told = dict(profile).get(ADDRESS_LIST, ())
+    told = dict(profile).get(ADDRESS_LIST, ()) if lists_by_coa else ()
     lists = set(map(str, told)) if isinstance(told, tuple) else {str(told)}
     if not lists <= seen.lists:
         return "disproven"

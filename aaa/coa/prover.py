@@ -28,6 +28,7 @@ from aaa.coa.proof import (
     seen_at,
 )
 from aaa.domain.rank import NEITHER
+from aaa.domain.router import list_lever
 from aaa.domain.timeline import Profile
 from aaa.radius.counters import Counters
 from aaa.routeros.online import Look, Online, Seen
@@ -167,7 +168,8 @@ def _judge(row: Any, seen: Seen | None, now: int) -> Judged:
         return Judged(row, "proven", {})
     if row.rung != COA:
         return Judged(row, of_end(standing, row.told_at, seen), {"look_at": _next_record(row, now)})
-    finding = of_router(told, seen) if seen is not None else "open"
+    by_coa = list_lever(row.address_list_by, row.api_host) == "coa"
+    finding = of_router(told, seen, lists_by_coa=by_coa) if seen is not None else "open"
     return Judged(row, finding, {}) if finding != "open" else _by_use(row, told, standing, now)
 
 
@@ -211,6 +213,7 @@ def _due(now: int) -> Select[Any]:
             *proof.c,
             *(column for column in session.c if column.name not in names),
             nas.c.name.label("nas_name"),
+            nas.c.address_list_by,
             nas.c.api_host,
             profile.c.attributes,
         )

@@ -15,21 +15,20 @@ from typing import Final
 
 from aaa.clock import SECOND
 from aaa.coa.breaker import LARGEST_WINDOW, Breaker
-from aaa.coa.exchange import Done, Exchange
+from aaa.coa.exchange import Done
 from aaa.coa.job import Job
-from aaa.coa.line import Line
-from aaa.coa.messages import Answer, request_attributes
+from aaa.coa.line import BEHIND, Line
+from aaa.coa.messages import Answer
 from aaa.coa.pace import Pace
 from aaa.coa.plan import CoA, Disconnect, Later, Nothing, after, plan, prolong
-from aaa.coa.ports import Ports
 from aaa.coa.proof import awaited, wants
 from aaa.coa.told import note, note_end, note_lists
 from aaa.coa.turns import Wanted
+from aaa.coa.wire import Wire
 from aaa.coa.wish import Outcome, Stored, Wish
-from aaa.radius.clients import parse_address
+from aaa.domain.rank import LIFT
 from aaa.radius.counters import Counters
 from aaa.radius.dictionary import Dictionary
-from aaa.radius.packet import COA_REQUEST, DISCONNECT_REQUEST
 from aaa.routeros.online import End, Online
 from aaa.routeros.work import Keeper, Kept
 
@@ -41,15 +40,16 @@ MOST_OF_ROUTER: Final = 2 * LARGEST_WINDOW
 FIRST_RETRY: Final = 5 * SECOND
 LONGEST_RETRY: Final = 300 * SECOND
 _NO_ROOM: Final = SECOND // 4
+LONGEST_LINE: Final = 1_800 * SECOND
+"""Who waits in line is looked at anew after that."""
 _PROBE: Final = 20 * SECOND
 """Longer than a request takes to be given up."""
-_LARGEST: Final = 4096
 
 
 class Teller:
     """`jobs` are in hand, by session id. What is done goes to `outcomes`; `moves` are routers whose rows are to come
-    due at another time: (source, those that come due before, to when). Sockets are registered in `selector`, port as
-    data.
+    due at another time: (source, those that come due before, to when); `lines` how many of a router's sessions wait in
+    the database for their turn to be ended. Sockets are registered in `selector`, port as data.
     """
 
     def __init__(
@@ -64,52 +64,44 @@ class Teller:
         self.jobs: dict[int, Job] = {}
         self.outcomes: list[Outcome] = []
         self.moves: list[tuple[str, int, int]] = []
+        self.lines: dict[str, int] = {}
         self._pace = pace
-        self._dictionary = dictionary
         self._now = now
         self._counters = counters
         self._keeper = keeper
-        self._exchange = Exchange()
-        self._ports = Ports(selector)
+        self._wire = Wire(dictionary, selector, counters)
         self._breaker = Breaker()
         self._tokens: dict[int, Job] = {}
         self._last_token = 0
         self._lines: defaultdict[str, Line] = defaultdict(Line)
         self._waiting: set[str] = set()
         self._late: list[Job] = []
+        self._silenced: dict[str, int] = {}
         self._good_secret: dict[str, int] = {}
 
     def close(self) -> None:
         """Close the sockets."""
-        self._ports.close()
+        self._wire.close()
 
     def receive(self, ready: socket.socket, port: int) -> None:
-        """Take every datagram that waits on one of the dispatcher's sockets."""
-        while True:
-            try:
-                data, source = ready.recvfrom(_LARGEST)
-            except BlockingIOError:
-                return
-            done = self._exchange.receive(port, (str(parse_address(source[0])), source[1]), data)
-            if done is not None:
-                self._finished(done)
-            else:
-                self._counters.counts.update({f"drop-{cause}": n for cause, n in self._exchange.dropped.items()})
+        """Take every datagram that waits on one of the sockets."""
+        for done in self._wire.receive(ready, port):
+            self._finished(done)
 
     def receive_all(self) -> None:
         """`receive` on every socket."""
-        for port, one in self._ports:
-            self.receive(one, port)
+        for done in self._wire.receive_all():
+            self._finished(done)
 
     def collect(self, now: int) -> None:
         """Send again what was not answered, give up what was not for long, and hear what the API did."""
-        again, given_up = self._exchange.timers(now, _jitter())
-        for done in given_up:
+        for done in self._wire.timers(now):
             self._finished(done)
+        for source, until in self._silenced.items():
+            self._leave_alone(source, now, until)
+        self._silenced.clear()
         for kept in self._keeper.finished():
             self._kept(kept)
-        for datagram in again:
-            self._ports.send(datagram)
 
     def go(self, now: int) -> None:
         """Send what has its turn, and find out when those come that have not."""
@@ -131,21 +123,28 @@ class Teller:
 
     def next_at(self, now: int) -> int | None:
         """When `collect` or `go` has something to do, unless a socket or the API wakes it before."""
-        times = [self._exchange.next_timer(), self._breaker.next_probe(now)]
+        times = [self._wire.next_timer(), self._breaker.next_probe(now)]
         times += [self._lines[source].next_at() for source in self._waiting]
         return min((time for time in times if time is not None), default=None)
+
+    def room_for_lines(self, now: int) -> dict[str, int]:
+        """How many may come from the line of each router that has one."""
+        shut = set(self.busy(now))
+        found = {source: self._lines[source].more() for source in self.lines if source not in shut}
+        return {source: count for source, count in found.items() if count}
 
     def busy(self, now: int) -> list[str]:
         """The routers that can take nothing more."""
         full = [source for source, line in self._lines.items() if line.held >= MOST_OF_ROUTER]
         return full + [source for source in self._breaker.shut(now) if not self._lines[source].has_api]
 
-    def begin(self, wish: Wish, now: int) -> None:
-        """Take a wish in hand."""
+    def begin(self, wish: Wish, now: int, *, its_turn: bool = False) -> None:
+        """Take a wish in hand; `its_turn`: it comes from the line of its router."""
         router = wish.router
         line = self._lines[router.source]
         line.has_api = router.has_api
-        job = Job(wish)
+        line.interval = router.interval
+        job = Job(wish, its_turn=its_turn)
         wanted = wants(wish, now)
         if isinstance(wanted, Later):
             job.again(wanted.at, 0)
@@ -187,7 +186,9 @@ class Teller:
             job.held = not replicated and now < job.wish.requested_at + REPLICA_PATIENCE
             if job.held:
                 return
-            if not self._lines[job.wish.router.source].can_wait(job):
+            source = job.wish.router.source
+            queued = source in self.lines and job.wish.rank != LIFT
+            if not job.its_turn and (queued or not self._lines[source].can_wait(job)):
                 self._late.append(job)
                 return
         self._wait(job)
@@ -198,25 +199,21 @@ class Teller:
         self._waiting.add(source)
 
     def _queue(self, now: int) -> None:
-        """Have those Disconnects come again in their turn that cannot go soon. Till then their routers must not end
-        these sessions either: all of them would redial at once.
+        """Have those Disconnects wait in line that cannot go soon. Till their turn their routers must not end these
+        sessions either: all of them would redial at once.
         """
-        by_router: defaultdict[str, list[Job]] = defaultdict(list)
-        for job in sorted(self._late, key=lambda job: job.wish.rank):
-            if not job.settled:
-                by_router[job.wish.router.source].append(job)
-        asked = {source: Wanted(jobs[0].wish.router.interval, len(jobs)) for source, jobs in by_router.items()}
-        given = self._pace.join(asked, now) if asked else {}
+        for job in sorted((one for one in self._late if not one.settled), key=lambda one: one.wish.rank):
+            wish, router = job.wish, job.wish.router
+            before = self.lines[router.source] = self.lines.get(router.source, 0) + (wish.turn_at == 0)
+            job.turn_at = wish.turn_at or now + wish.rank * BEHIND
+            job.again(now + LONGEST_LINE, max(wish.tries, 1))
+            job.plan = prolong(wish.session, now + before * router.interval, router.base, now)
+            job.prolongs = job.plan is not None
+            if job.prolongs:
+                self._wait(job)
+            else:
+                self._settle(job)
         self._late.clear()
-        for source, places in given.items():
-            for job, at in zip(by_router[source], places, strict=True):
-                job.again(at, max(job.wish.tries, 1))
-                job.plan = prolong(job.wish.session, at, job.wish.router.base, now)
-                job.prolongs = job.plan is not None
-                if job.prolongs:
-                    self._wait(job)
-                else:
-                    self._settle(job)
 
     def _send_from(self, source: str, line: Line, now: int) -> None:
         room = self._breaker.room(source, now) - line.in_flight
@@ -230,32 +227,21 @@ class Teller:
                 self._tell(job, now)
 
     def _tell(self, job: Job, now: int) -> None:
-        wish, wanted = job.wish, job.plan
         job.untried -= 1
-        line = self._lines[wish.router.source]
+        line = self._lines[job.wish.router.source]
+        line.in_flight += 1
         try:
-            changes = self._dictionary.encode_profile(wanted.attributes) if isinstance(wanted, CoA) else b""
-            datagram = self._exchange.start(
-                wish.session_id,
-                wish.router.address,
-                wish.router.secrets[job.secret],
-                COA_REQUEST if isinstance(wanted, CoA) else DISCONNECT_REQUEST,
-                request_attributes(wish.target, changes, now),
-                now,
-                _jitter(),
-            )
-            job.sent = datagram.data
-            line.in_flight += 1
-            self._ports.send(datagram)
+            self._wire.send(job, now)
         except (OSError, ValueError) as error:
-            sends = self._cancel(job)
-            _log.warning("request user=%s nas=%s error=%s", wish.target.username, wish.router.name, error)
+            line.in_flight -= 1
+            sends = self._wire.cancel(job.wish.session_id)
+            _log.warning("request user=%s nas=%s error=%s", job.wish.target.username, job.wish.router.name, error)
             note(job, "error", None, sends, now, self._counters)
             self._retry(job)
 
     def _cancel(self, job: Job) -> int:
         """Give up the request that is in flight for a job; how often it was sent."""
-        sends = self._exchange.cancel(job.wish.session_id)
+        sends = self._wire.cancel(job.wish.session_id)
         if sends:
             self._lines[job.wish.router.source].in_flight -= 1
         return sends
@@ -288,19 +274,21 @@ class Teller:
             self._tell(job, now)
             return
         opened = not self._breaker.is_open(source)
-        until = self._breaker.silent(source, now, _jitter())
+        until = self._breaker.silent(source, now, random.uniform(-0.1, 0.1))
         self._retry(job)
         if until is not None:
-            self._leave_alone(source, now, until, opened)
+            self._silenced[source] = until
+            if opened:
+                _log.warning("router nas=%s breaker=open", job.wish.router.name)
+                self._counters.add("breaker-opened")
 
     def _answered(self, job: Job, answer: Answer, sends: int, now: int) -> None:
         source = job.wish.router.source
         self._good_secret[source] = job.secret
-        rested = self._breaker.answered(source)
-        if rested is not None:
+        if self._breaker.answered(source):
             _log.warning("router nas=%s breaker=closed", job.wish.router.name)
             self._counters.add("breaker-closed")
-            self.moves.append((source, rested + 1, now))
+            self.moves.append((source, now + LONGEST_RETRY + _PROBE, now))
         note(job, answer.result, answer.error_cause, sends, now, self._counters)
         if job.prolongs:
             if answer.result == "ack" and isinstance(job.plan, CoA):
@@ -332,7 +320,7 @@ class Teller:
         if isinstance(rest, Later):
             job.again(rest.at, 0)
 
-    def _leave_alone(self, source: str, now: int, until: int, opened: bool) -> None:
+    def _leave_alone(self, source: str, now: int, until: int) -> None:
         """A router does not answer: let go of all that was to be told to it, and look at it again at `until`."""
         line = self._lines[source]
         for job in [one for one in self.jobs.values() if one.wish.router.source == source and one.plan is not None]:
@@ -345,9 +333,6 @@ class Teller:
             else:
                 job.again(until, max(job.wish.tries, 1))
                 self._end(job)
-        if opened:
-            _log.warning("router source=%s breaker=open", source)
-            self._counters.add("breaker-opened")
         if not line.has_api:
             self.moves.append((source, until, until))
 
@@ -405,7 +390,3 @@ class Teller:
         if sends:
             note(job, "superseded", None, sends, now, self._counters)
         self._end(job)
-
-
-def _jitter() -> float:
-    return random.uniform(-0.1, 0.1)

@@ -20,9 +20,3 @@ def turns(next_at: int, now: int, wanted: Wanted) -> list[int]:
     first = max(next_at, now)
     count = min(wanted.most, max(0, (now + AHEAD - first) // wanted.interval + 1))
     return [first + number * wanted.interval for number in range(count)]
-
-
-def places(line_at: int, now: int, wanted: Wanted) -> list[int]:
-    """When to come for one's turn, of a line whose last comes at `line_at`."""
-    first = max(line_at, now) + wanted.interval
-    return [first + number * wanted.interval for number in range(wanted.most)]

@@ -60,7 +60,7 @@ class Wish:
     `replicated`: every live replica has the wanted version. Before `rests_until` the session is not to be cut off:
     those before it were. `lists`: what its router's API is to be told; with `ended` that is all there is to do.
     `rank`: whether it gets more or less (aaa.domain.rank); `rung`: what was acknowledged and had no effect
-    (aaa.coa.proof).
+    (aaa.coa.proof); `turn_at`: its place in the line of those whose router is to end them, 0: it has none.
     """
 
     session_id: int
@@ -84,6 +84,7 @@ class Wish:
     ended: bool = False
     rank: int = NEITHER
     rung: int = 0
+    turn_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ class Outcome:
 
     `again_at` None: it is fulfilled, the row goes unless a newer wish is in it. `session`: what the router has now, and
     `lists` what it has of those; `prolonged`: no more than its end was put off. `proof`: what is yet to be proven.
+    With `turn_at` it waits in the line of its router, and is claimed from there.
     """
 
     wish: Wish
@@ -125,3 +127,4 @@ class Outcome:
     lists: Stored | None = None
     prolonged: bool = False
     proof: Awaited | None = None
+    turn_at: int = 0

@@ -81,6 +81,16 @@ class Wishes:
                 due = claims.next_due(tx, now, busy)
         return rows, due
 
+    def lines(self) -> dict[str, int]:
+        """The routers that have a line of sessions to be ended, and how many are in it."""
+        with self._db.write_prepared() as tx:
+            return claims.lines(tx)
+
+    def pull(self, wanted: Mapping[str, int], now: int) -> list[Any]:
+        """The first of each line, so many of each router, as rows for `plan`."""
+        with self._db.write_prepared() as tx:
+            return claims.pull(tx, wanted, now)
+
     def plan(self, rows: Sequence[Any], now: int) -> list[Wish]:
         """All that is to be known of claimed rows. What their routers are to be told of lists is written down."""
         wishes = self._wishes(rows, now)
@@ -230,6 +240,7 @@ class Wishes:
             row.closed_at is not None,
             row.rank,
             row.rung,
+            row.turn_at,
         )
 
     def _router(self, row: Any) -> Router:

@@ -481,8 +481,18 @@ enforcement = Table(
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("rank", SmallInteger, nullable=False, server_default="1"),  # 0 lifts, 1 neither, 2 cuts: aaa.domain.rank
     Column("rung", SmallInteger, nullable=False, server_default="0"),  # what is left to try: aaa.coa.proof
+    # a Disconnect in the line of a router (its address), since or by rank as if since `turn_at`
+    Column("line", String(45)),
+    Column("turn_at", BigInteger, nullable=False, server_default="0"),
     _feed(),
     Index("ix_enforcement_rank_not_before", "rank", "not_before"),
+    Index(
+        "ix_enforcement_line",
+        "line",
+        "turn_at",
+        postgresql_where=text("line IS NOT NULL"),
+        sqlite_where=text("line IS NOT NULL"),
+    ),
 )
 
 proof = Table(
@@ -507,7 +517,6 @@ pace = Table(
     metadata,
     Column("source", String(45), primary_key=True),
     Column("next_at", BigInteger, nullable=False, server_default="0"),  # the next Disconnect, of any engine
-    Column("line_at", BigInteger, nullable=False, server_default="0"),  # the turn of whoever joins the line
 )
 
 attempt = Table(

@@ -111,7 +111,7 @@ class Desk:
 class Live:
     """The whole scene."""
 
-    def __init__(self, db: Database, url: str, folder: Path, desk: Desk) -> None:
+    def __init__(self, db: Database, url: str, folder: Path, desk: Desk, make: Callable[..., Nas]) -> None:
         self.db = db
         # As if it were a process of its own: where psycopg rolls back, it drops what accounting prepared there.
         self.loads = open_database(url)
@@ -121,7 +121,7 @@ class Live:
         self.sealer: Sealer = open_keys(self.key_file, False)
         self.changes: list[Change] = []
         self.logins: list[Session | Refused] = []
-        self.router = Nas(
+        self.router = make(
             desk.address,
             desk.address,
             SECRET,
@@ -236,12 +236,12 @@ GARDEN = {"pool": "finish", "address_list": "overdue", "rate_limit": "128k/128k"
 
 
 @contextmanager
-def scene(db: Database, url: str, folder: Path) -> Iterator[Live]:
-    """A scene without its engine; see `Live.engine`."""
+def scene(db: Database, url: str, folder: Path, make: Callable[..., Nas] = Nas) -> Iterator[Live]:
+    """A scene without its engine; see `Live.engine`. `make` makes its router."""
     os.makedirs(folder, exist_ok=True)
     with ExitStack() as stack:
         desk = stack.enter_context(Desk(db))
-        live = Live(db, url, folder, desk)
+        live = Live(db, url, folder, desk, make)
         stack.callback(live.loads.close)
         stack.enter_context(live.router)
         yield live

@@ -20,6 +20,16 @@ def Id() -> sa.types.TypeEngine[int]:
 def upgrade() -> None:
     op.add_column("enforcement", sa.Column("rank", sa.SmallInteger(), server_default="1", nullable=False))
     op.add_column("enforcement", sa.Column("rung", sa.SmallInteger(), server_default="0", nullable=False))
+    op.add_column("enforcement", sa.Column("line", sa.String(length=45), nullable=True))
+    op.add_column("enforcement", sa.Column("turn_at", sa.BigInteger(), server_default="0", nullable=False))
+    op.create_index(
+        "ix_enforcement_line",
+        "enforcement",
+        ["line", "turn_at"],
+        unique=False,
+        postgresql_where=sa.text("line IS NOT NULL"),
+        sqlite_where=sa.text("line IS NOT NULL"),
+    )
     op.drop_index(op.f("ix_enforcement_not_before"), table_name="enforcement")
     op.create_index("ix_enforcement_rank_not_before", "enforcement", ["rank", "not_before"], unique=False)
     op.add_column("attempt", sa.Column("octets", sa.LargeBinary(), nullable=True))
@@ -43,6 +53,5 @@ def upgrade() -> None:
         "pace",
         sa.Column("source", sa.String(length=45), nullable=False),
         sa.Column("next_at", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("line_at", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("source", name=op.f("pk_pace")),
     )
