@@ -111,9 +111,9 @@ def _rows(installation: server.Installation, database: Database, changed: int) -
 def _change(installation: server.Installation, database: Database, changed: int, fake: "Fake") -> dict[str, Any]:
     """One reply attribute more for everybody, while subscribers in debt pay."""
     before = _value(database, select(func.count()).select_from(attempt).where(attempt.c.result == "ack"))
+    starts = _starts(installation)
     with installation.serve("engine") as [pid]:
-        _wait(lambda: (installation.directory / "state" / "run").exists() or True, 1)
-        time.sleep(2)
+        _wait(lambda: _starts(installation) > starts, 60)
         cpu = Spent(processes.cpu_seconds(pid), processes.cpu_seconds(installation.cluster.pid))
         paid: dict[str, int] = {}
         stop = threading.Event()
@@ -150,6 +150,12 @@ def _change(installation: server.Installation, database: Database, changed: int,
         "engine_cpu_seconds": cpu.engine,
         "database_cpu_seconds": cpu.database,
     }
+
+
+def _starts(installation: server.Installation) -> int:
+    """How often an engine was ready by now."""
+    log = installation.directory / "engine.log"
+    return log.read_text().count("ledgate is ready") if log.exists() else 0
 
 
 def _pay(url: str, paid: dict[str, int], stop: threading.Event) -> None:

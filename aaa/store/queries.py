@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, func, or_, select
 
 from aaa.store.replica import NasRow
-from aaa.store.tables import nas, service, session, suspension, visp
+from aaa.store.tables import attempt, nas, service, session, suspension, visp
 
 
 class NotFound(LookupError):
@@ -64,6 +64,18 @@ def open_sessions(conn: Connection, service_id: int | None = None) -> Sequence[A
     if service_id is not None:
         found = found.where(session.c.service_id == service_id)
     return conn.execute(found.where(session.c.closed_at.is_(None)).order_by(session.c.started_at)).all()
+
+
+def attempts(conn: Connection, service_id: int | None, last: int) -> Sequence[Any]:
+    """The `last` things that routers were told of live sessions, of one service or of all, newest first."""
+    found = (
+        select(attempt, session.c.username, session.c.acct_session_id, nas.c.name.label("nas"))
+        .join(session, session.c.id == attempt.c.session_id)
+        .join(nas, nas.c.id == session.c.nas_id)
+    )
+    if service_id is not None:
+        found = found.where(session.c.service_id == service_id)
+    return conn.execute(found.order_by(attempt.c.id.desc()).limit(last)).all()
 
 
 def suspension_rows(conn: Connection, service_id: int) -> Sequence[Any]:

@@ -3,6 +3,7 @@
 import click
 
 from ledgate.cli.asking import params_command, sessions_command
+from ledgate.cli.attempts import attempts_command
 from ledgate.cli.changing import confirm_command, jobs_command, load_command, preview_command
 from ledgate.cli.explain import explain_command
 from ledgate.cli.hold import hold_command
@@ -46,6 +47,7 @@ for _command in (
     explain_command,
     params_command,
     sessions_command,
+    attempts_command,
     pools_command,
     routers_command,
     radtest_command,

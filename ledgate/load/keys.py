@@ -23,6 +23,7 @@ NAS: Final = (
     "octets",
     "coa_session_timeout",
     "total_limit",
+    "keep_packets",
     "address_list_by",
     "disconnects_per_second",
     "api",

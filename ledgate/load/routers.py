@@ -35,8 +35,9 @@ def values(reader: Reader, known: Any) -> dict[str, Any]:
     ):
         if reader.has(key):
             found[key] = reader.take(key, fields.one_of(*choices)) or default
-    if reader.has("total_limit"):
-        found["total_limit"] = reader.take("total_limit", fields.switch) or False
+    for key in ("total_limit", "keep_packets"):
+        if reader.has(key):
+            found[key] = reader.take(key, fields.switch) or False
     for key, usual, read_whole in (
         ("coa_port", 3799, fields.whole(1, 65535)),
         ("disconnects_per_second", 20, fields.whole(1, _MOST_DISCONNECTS)),
