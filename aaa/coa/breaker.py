@@ -61,9 +61,12 @@ class Breaker:
 
     def silent(self, router: str, now: int, jitter: float) -> int | None:
         """A request got no answer, however often it was sent. If that opens the breaker, or keeps it open, until when
-        the router is to be left alone. `jitter` is random in [-0.1, 0.1].
+        the router is to be left alone. What was under way as it opened tells nothing new. `jitter` is random in
+        [-0.1, 0.1].
         """
         state = self._states.setdefault(router, _State())
+        if state.rest and now < state.until:
+            return None
         state.silent += 1
         state.window = max(LEAST_WINDOW, state.window // 2)
         if state.silent < SILENT:

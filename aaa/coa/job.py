@@ -41,6 +41,11 @@ class Job:
         """Whether nothing is under way for it any more."""
         return self.plan is None and not self.token and not self.ending
 
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to tell by RADIUS yet."""
+        return self.plan is not None and not self.settled
+
     def again(self, at: int, tries: int) -> None:
         """Have the wish claimed again at `at`, or before if something else of it asks for that."""
         self.again_at = at if self.again_at is None else min(self.again_at, at)

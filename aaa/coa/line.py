@@ -23,9 +23,7 @@ MISSED: Final = SECOND // 10
 
 
 class Line:
-    """One router's: `in_flight` requests, `held` jobs in hand. Jobs that were `settled` while they waited are passed
-    over.
-    """
+    """One router's: `in_flight` requests, `held` jobs in hand. Jobs with nothing to tell any more are passed over."""
 
     __slots__ = ("_ask_at", "_last", "_paced", "_ready", "_turns", "has_api", "held", "in_flight", "interval")
 
@@ -63,22 +61,22 @@ class Line:
         """The jobs that may go at `now`, `room` of them at most."""
         while room > 0 and self._ready:
             job = heapq.heappop(self._ready)[2]
-            if not job.settled:
+            if job.waits:
                 room -= 1
                 yield job
         while room > 0 and self._paced:
             job = self._paced[0][2]
-            if not job.settled:
+            if job.waits:
                 if not self._turn(now):
                     return
                 room -= 1
             heapq.heappop(self._paced)
-            if not job.settled:
+            if job.waits:
                 yield job
 
     def wants(self, now: int) -> Wanted | None:
         """The turns to ask for, if that makes sense now."""
-        while self._paced and self._paced[0][2].settled:
+        while self._paced and not self._paced[0][2].waits:
             heapq.heappop(self._paced)
         if not self._paced or len(self._turns) >= len(self._paced) or now < self._ask_at:
             return None
