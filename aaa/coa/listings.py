@@ -7,11 +7,11 @@ that a router has is never unknown here, whoever is killed between the two, and 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, exists, literal, not_, null, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, literal, not_, null, or_, select, tuple_
 
 from aaa.coa.wish import Planned, Stored
 from aaa.domain.rank import LIFT
-from aaa.domain.router import list_lever
+from aaa.domain.router import PAYING, list_lever
 from aaa.domain.timeline import Cause, Profile, Verdict
 from aaa.routeros.lists import (
     UNSURE,
@@ -53,7 +53,8 @@ def plan_lists(
         names = [name for name, _ in lists]
         superseded = () if row.session_id in lost else older.get(row.session_id, ())
         addresses = _addresses(row)
-        if not addresses or not (needs(before, names) or superseded):
+        # one of a payment ends by itself, and may have done so
+        if not addresses or not (needs(before, names) or superseded or PAYING in names):
             continue
         ended = row.closed_at is not None or row.session_id in lost
         clear = "none" if ended else clearing(before, names)
@@ -132,7 +133,7 @@ def ask_for_ended(conn: Connection, now: int) -> int:
             session.c.lists.is_not(None),
             session.c.closed_by.is_not(None),
             session.c.service_id.is_not(None),
-            not_(exists().where(enforcement.c.session_id == session.c.id)),
+            not_(exists().where(enforcement.c.session_id == session.c.id, not_(put_off(now)))),
         )
         .order_by(session.c.id)
     )
@@ -140,8 +141,22 @@ def ask_for_ended(conn: Connection, now: int) -> int:
         return 0
     names = ["event_id", "wanted_version", "cause", "requested_at", "not_before", "tries", "rank"]
     insert = dialect.upsert(conn, enforcement).from_select(["session_id", "service_id", *names], ended)
-    asked = conn.execute(insert.on_conflict_do_nothing().returning(enforcement.c.session_id))
+    asked = conn.execute(instead_of_put_off(insert, now).returning(enforcement.c.session_id))
     return len(asked.all())
+
+
+def put_off(now: int) -> ColumnElement[bool]:
+    """Of an enforcement row: it waits for a time of its own, as a later end does, and may be asked for at once. What
+    had no success waits, too, but as long as it is to.
+    """
+    return and_(enforcement.c.not_before > now, enforcement.c.tries == 0)
+
+
+def instead_of_put_off(insert: Any, now: int) -> Any:
+    """This INSERT of enforcement rows, taking the place of those that are `put_off`, and of no others."""
+    names = ("event_id", "wanted_version", "cause", "requested_at", "not_before", "rank")
+    newer = {name: insert.excluded[name] for name in names} | {"feed": dialect.feed_mark()}
+    return insert.on_conflict_do_update(index_elements=[enforcement.c.session_id], set_=newer, where=put_off(now))
 
 
 def reminder_of(packed: bytes, step: record.Step) -> str | None:

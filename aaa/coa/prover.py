@@ -155,7 +155,8 @@ class Prover:
             "rung": DISCONNECT if rung == FAILED else rung,
         }
         insert = dialect.upsert(conn, enforcement).values(wish)
-        higher = {name: insert.excluded[name] for name in ("not_before", "tries", "rung")}
+        # whoever has it in hand does not know of this: his outcome must not be the end of it
+        higher = {name: insert.excluded[name] for name in ("requested_at", "not_before", "tries", "rung")}
         higher["feed"] = enforcement.c.feed
         conn.execute(insert.on_conflict_do_update(index_elements=[enforcement.c.session_id], set_=higher))
 

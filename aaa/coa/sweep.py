@@ -144,5 +144,5 @@ def _ask(db: Database, session_ids: Sequence[int], now: int) -> None:
         )
         names = ["event_id", "wanted_version", "cause", "requested_at", "not_before", "tries", "rank"]
         insert = dialect.upsert(conn, enforcement).from_select(["session_id", "service_id", *names], lacking)
-        conn.execute(insert.on_conflict_do_nothing())
+        conn.execute(listings.instead_of_put_off(insert, now))
         dialect.notify(conn, "ledgate_engine")

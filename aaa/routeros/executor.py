@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, Protocol
 
 from aaa import clock
-from aaa.routeros.lists import V4, Listing, Menu, comment, difference, entries, menu_of
+from aaa.domain.router import PAYING
+from aaa.routeros.lists import V4, Entry, Listing, Menu, comment, difference, entries, menu_of
 from aaa.routeros.online import QUEUES, End, Look, Online, Seen, mine, rate_of
 from aaa.routeros.work import Kept, Work
 
@@ -322,9 +323,19 @@ def apply(peer: Peer, listings: Sequence[Listing]) -> None:
         ]
         if rows:
             peer.add(menu, rows)
+        _prolong_payments(peer, listings, [one for one in present if one.menu == menu and one not in surplus])
     cleared = {kind: _addresses(listings, kind) for kind in ("all", "redirected")}
     if cleared["all"] or cleared["redirected"]:
         peer.clear(cleared["all"], cleared["redirected"])
+
+
+def _prolong_payments(peer: Peer, listings: Sequence[Listing], present: Sequence[Entry]) -> None:
+    """Have those entries last as long as they are to that end by themselves soon."""
+    last = {(one.session_id, name): seconds for one in listings for name, seconds in one.lists if name == PAYING}
+    for entry in present:
+        seconds = last.get((entry.session_id, entry.list))
+        if seconds is not None:
+            peer.change(entry.menu, [entry.id], {"timeout": f"{seconds}s"})
 
 
 def _addresses(listings: Sequence[Listing], kind: Literal["all", "redirected"] | str) -> list[str]:

@@ -14,6 +14,7 @@ from aaa.domain.instant import iso
 from aaa.routeros.lists import Drift, comment
 from aaa.routeros.peer import connect
 from aaa.store.database import Database
+from aaa.store.tables import enforcement
 from aaa.store.tables import nas as nas_table
 from ledgate.lab.behaviour import Behaviour
 from ledgate.lab.nas import Session
@@ -332,3 +333,74 @@ def test_r4_11_a_card_payment_opens_the_web_three_times_a_day(live: Live, box: B
     sara = live.ref("sara")
     with pytest.raises(NotNow, match="no session"):
         open_for_payment(live.db, sara.service_id, sara.account_id, actor="portal", now=clock.now())
+
+
+def test_r4_11_a_second_card_payment_opens_the_web_anew(live: Live, box: Box) -> None:
+    """The first one's entry has run out meanwhile, or runs out too early."""
+    box.load(OWING)
+    ref = live.ref("ali")
+
+    def opened() -> list[Item]:
+        return [row for row in box.rows() if row["list"] == "ledgate-paying"]
+
+    with live.engine():
+        ali = live.log_in("ali")
+        until(box.lists, "ali is in the garden")
+        calm(live)
+        open_for_payment(live.db, ref.service_id, ref.account_id, actor="portal", now=clock.now())
+        until(opened, "his bank is open")
+        calm(live)
+        with box.server.lock:
+            run(box.device, Sentence(LISTS, "set", {".id": opened()[0][".id"], "timeout": "2m"}), clock.now())
+        open_for_payment(live.db, ref.service_id, ref.account_id, actor="portal", now=clock.now())
+        until(lambda: opened()[0]["timeout"].startswith(("14m", "15m")), "it stays open as long as it is told")
+        calm(live)
+        with box.server.lock:
+            run(box.device, Sentence(LISTS, "remove", {".id": opened()[0][".id"]}), clock.now())
+        open_for_payment(live.db, ref.service_id, ref.account_id, actor="portal", now=clock.now())
+        until(opened, "his bank is open again")
+        calm(live)
+    assert ("garden", ali.framed_ip) in box.lists()
+
+
+def put_off(live: Live, one: Session) -> None:
+    """As if a later end were to be told in ten days."""
+    row = live.session_row(one)
+    wish = {
+        "session_id": row["id"],
+        "service_id": row["service_id"],
+        "wanted_version": row["version"],
+        "cause": "payment",
+        "requested_at": clock.now(),
+        "not_before": clock.now() + 10 * DAY,
+    }
+    with live.db.write() as conn:
+        conn.execute(enforcement.insert().values(wish))
+
+
+def test_a_stop_takes_its_entries_along_though_something_was_put_off(live: Live, box: Box) -> None:
+    box.load(OWING)
+    with live.engine():
+        ali = live.log_in("ali")
+        until(box.lists, "ali is in the garden")
+        calm(live)
+        put_off(live, ali)
+        live.router.hang_up(ali)
+        until(lambda: not box.lists(), "nothing is left of it")
+        until(lambda: not live.wishes(), "nor of what was put off")
+    assert stored(live, ali) is None
+
+
+def test_what_somebody_emptied_is_filled_again_though_something_was_put_off(live: Live, box: Box) -> None:
+    box.load(OWING)
+    with live.engine():
+        ali = live.log_in("ali")
+        until(box.lists, "ali is in the garden")
+        calm(live)
+        before = box.lists()
+        put_off(live, ali)
+        with box.server.lock:
+            box.device.restart(clock.now())
+        keep(live, box)
+        until(lambda: box.lists() == before, "ali is in the garden again")
+        calm(live)
