@@ -62,7 +62,7 @@ class Scene:
         self.now = BEGAN
         self.teller = Teller(_AtOnce(), load(), selectors.DefaultSelector(), lambda: self.now, Counters(), _SlowApi())
         self.sockets = _Sockets()
-        self.teller._ports = self.sockets  # type: ignore[assignment]
+        self.teller._wire._ports = self.sockets  # type: ignore[assignment]
 
     def pass_time(self, seconds: int, steps: int) -> None:
         for _ in range(steps):
