@@ -19,7 +19,7 @@ from functools import partial
 from typing import Final
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy.exc import DBAPIError, TimeoutError
+from sqlalchemy.exc import DBAPIError
 
 from aaa import clock
 from aaa.coa import boundaries, held_ends, sweep
@@ -36,7 +36,7 @@ from aaa.routeros.peer import ListsLease, connect
 from aaa.routeros.schedule import Schedule
 from aaa.routeros.visit import Visitor
 from aaa.store import bell
-from aaa.store.database import Database, open_database
+from aaa.store.database import DATABASE_AWAY, Database, open_database
 from aaa.store.retention import forget_logins
 from aaa.store.seal import open_keys
 from aaa.store.stale import close_stale
@@ -157,7 +157,7 @@ def _serve(
         try:
             guard.now(beats=False)
             dispatcher.turn()
-        except (DBAPIError, TimeoutError) as error:
+        except DATABASE_AWAY as error:
             pause = outage.pause(error)
         else:
             outage.over()
@@ -200,7 +200,7 @@ def _compile(database: Database, guard: ClockGuard, stop: threading.Event) -> No
                 extend_at = clock.monotonic() + _EXTEND_EVERY
             due = boundaries.next_due(database, now)
             more = due is not None and due <= now and boundaries.run(database, now)
-        except (DBAPIError, TimeoutError) as error:
+        except DATABASE_AWAY as error:
             stop.wait(outage.pause(error))
             continue
         except Exception:
@@ -221,7 +221,7 @@ def _prove(prover: Prover, shown: threading.Event, stop: threading.Event) -> Non
         shown.clear()
         try:
             more = prover.turn(clock.now())
-        except (DBAPIError, TimeoutError) as error:
+        except DATABASE_AWAY as error:
             stop.wait(outage.pause(error))
             continue
         except Exception:
@@ -245,7 +245,7 @@ def _housekeeping(database: Database) -> BackgroundScheduler:
 def _tidy(database: Database, what: str, work: Callable[[Database, int], int]) -> None:
     try:
         count = work(database, clock.now())
-    except (DBAPIError, TimeoutError) as error:
+    except DATABASE_AWAY as error:
         _log.warning("engine housekeeping=%s error=%s", what, type(error).__name__)
         return
     if count:

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from sqlalchemy import or_, select
-from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from aaa import clock
 from aaa.routeros.visit import Visitor
+from aaa.store.database import DATABASE_AWAY
 from aaa.store.tables import nas, router
 
 _log: Final = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Schedule:
             pause = self._every
             try:
                 self._turn()
-            except (DBAPIError, TimeoutError) as error:
+            except DATABASE_AWAY as error:
                 away += 1
                 if away == 1:
                     _log.warning("routers database=away error=%s", type(error).__name__)
@@ -91,7 +91,7 @@ class Schedule:
     def _visit(self, nas_id: int) -> None:
         try:
             self._visitor.visit(nas_id)
-        except (DBAPIError, TimeoutError) as error:
+        except DATABASE_AWAY as error:
             _log.warning("router id=%d database=away error=%s", nas_id, type(error).__name__)
         except Exception:
             _log.exception("router id=%d failed", nas_id)

@@ -3,17 +3,22 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from aaa import clock
 from aaa.store.pipeline import Meanwhile, Pipeline
 from aaa.store.prepared import Direct, Transaction
 
 _READ = "ledgate_read"
+
+DATABASE_AWAY: Final = (DBAPIError, NoConnection, psycopg.Error)
+"""What is raised when the database does not do its part: through SQLAlchemy, and past it by `write_prepared`."""
 
 
 class BadDatabaseUrl(ValueError):
