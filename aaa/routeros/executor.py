@@ -26,6 +26,9 @@ FIRST_REST: Final = 2 * clock.SECOND
 LONGEST_REST: Final = 60 * clock.SECOND
 REFUSED_REST: Final = 60 * clock.SECOND
 ELSEWHERE_REST: Final = clock.SECOND // 2
+_LOOK: Final = 0.05
+_LOOKS: Final = 20
+"""How often, and after how many seconds each, a router's lists are asked for that another process keeps just now."""
 IDLE: Final = 60.0
 """Seconds after which a connection that nothing was asked of is closed."""
 
@@ -123,7 +126,7 @@ class Executor:
         self._lines: dict[int, _Line] = {}
         self._ready: deque[int] = deque()
         self._lock = threading.Condition()
-        self._closing = False
+        self._ended = threading.Event()
         self._most = threads
         self._threads: list[threading.Thread] = []
         self._idle = 0
@@ -148,7 +151,7 @@ class Executor:
     def close(self) -> None:
         """Finish the batches under way and let go of the rest."""
         with self._lock:
-            self._closing = True
+            self._ended.set()
             self._lock.notify_all()
         for thread in self._threads:
             thread.join()
@@ -159,11 +162,11 @@ class Executor:
         while True:
             with self._lock:
                 self._idle += 1
-                while not self._ready and not self._closing:
+                while not self._ready and not self._ended.is_set():
                     if not self._lock.wait(IDLE):
                         self._close_idle()
                 self._idle -= 1
-                if self._closing:
+                if self._ended.is_set():
                     return
                 nas_id = self._ready.popleft()
                 line = self._lines[nas_id]
@@ -183,8 +186,17 @@ class Executor:
             for desk in {order.desk for order in batch}:
                 desk.wake()
 
+    def _hold(self, nas_id: int) -> bool:
+        """Whoever has the lists of a router lets them go soon; a payment is not to wait longer than that."""
+        for _ in range(_LOOKS):
+            if self._lease.take(nas_id):
+                return True
+            if self._ended.wait(_LOOK):
+                return False
+        return False
+
     def _listed(self, nas_id: int, line: _Line, batch: Sequence[_Order]) -> list[Kept]:
-        if not self._lease.take(nas_id):
+        if not self._hold(nas_id):
             at = clock.now() + ELSEWHERE_REST
             return [Kept(one.token, "error", "another process does it", at) for one in batch]
         try:

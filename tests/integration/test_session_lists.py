@@ -116,8 +116,8 @@ def test_an_accept_names_no_list_and_the_start_puts_the_address_onto_it(live: Li
     assert row["dynamic"] == "true", "an entry with a timeout wears no flash"
     assert stored(live, ali) == '["garden"]'
     assert live.changes == [], "nothing was told by RADIUS"
-    [told] = live.attempts()
-    assert (told["kind"], told["result"], told["cause"]) == ("api", "ack", "start")
+    told = [(one["kind"], one["result"], one["cause"], one["attributes"]) for one in live.attempts()]
+    assert told == [("api", "ack", "start", '[["Mikrotik-Address-List",["garden"]]]')]
 
 
 def test_a_payment_takes_the_address_off_while_the_session_goes_on(live: Live, box: Box) -> None:

@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
+from aaa.routeros import executor
 from aaa.routeros.executor import Away, Executor, Refused
 from aaa.routeros.lists import TIMEOUT, Clear, Listing
 from aaa.routeros.work import Kept
@@ -173,11 +175,17 @@ def test_a_router_that_is_away_rests_longer_each_time(scene: Scene) -> None:
     assert scene.router.connections == 0
 
 
-def test_a_router_that_another_process_speaks_to_is_asked_again_soon(scene: Scene) -> None:
+def test_a_router_that_another_process_speaks_to_is_waited_for_and_then_asked_again_soon(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "_LOOK", 0.005)
     scene.lease.free = False
     [kept] = scene.tell(listing(1, "10.0.0.1", "garden"))
     assert kept.result == "error" and kept.again_at > 0
     assert scene.router.connections == 0
+    monkeypatch.setattr(executor, "_LOOK", 0.05)
+    threading.Timer(0.2, partial(setattr, scene.lease, "free", True)).start()
+    assert results(scene.tell(listing(1, "10.0.0.1", "garden"))) == ["ack"]
 
 
 def test_a_fault_of_ours_loses_nothing(scene: Scene, caplog: Any) -> None:
