@@ -83,7 +83,8 @@ def _take(tx: Transaction, due: Sequence[Any], now: int) -> list[Any]:
     ids.sort()
     tx.run(_EXTEND, {"ids": many(tx, ids), "until": now + LEASE})
     found = tx.run(_FOUND, {"ids": many(tx, ids), "seen_after": now - SEEN_WITHIN}).fetchall()
-    rows: list[Any] = [Found._make(row) for row in found]
+    # sorted here: PostgreSQL would read the index of that order from end to end, and all that is due later
+    rows: list[Any] = sorted(map(Found._make, found), key=_place)
     over = [row.session_id for row in rows if row.closed_at is not None and not _left_listed(row)]
     if over:
         tx.run(_DELETE, {"ids": many(tx, over)})
@@ -93,6 +94,10 @@ def _take(tx: Transaction, due: Sequence[Any], now: int) -> list[Any]:
         _note_lost(tx, [row for row in rows if row.session_id in lost], now)
         rows = [row._replace(doubted=True) if row.session_id in lost else row for row in rows]
     return rows
+
+
+def _place(row: Any) -> tuple[int, int]:
+    return row.rank, row.not_before
 
 
 def _note_lost(tx: Transaction, rows: Sequence[Any], now: int) -> None:
@@ -251,7 +256,6 @@ def _found(postgresql: bool) -> Select[Any]:
         .join(nas, nas.c.id == session.c.nas_id)
         .outerjoin(access, access.c.service_id == enforcement.c.service_id)
         .where(listed(enforcement.c.session_id, "ids", postgresql))
-        .order_by(enforcement.c.rank, enforcement.c.not_before)
     )
 
 

@@ -7,7 +7,7 @@ that a router has is never unknown here, whoever is killed between the two, and 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, literal, not_, null, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, literal, not_, null, or_, select
 
 from aaa.coa.wish import Planned, Stored
 from aaa.domain.rank import LIFT
@@ -66,8 +66,7 @@ def plan_lists(
 def intend(conn: Connection, planned: Collection[Planned]) -> None:
     """Write down what sessions may be on from now on."""
     lock(conn, [one.listing.session_id for one in planned])
-    for one in planned:
-        _write(conn, one.listing.session_id, one.may_have)
+    _write(conn, {one.listing.session_id: one.may_have for one in planned})
 
 
 def lock(conn: Connection, session_ids: Collection[int]) -> None:
@@ -80,8 +79,8 @@ def doubt(conn: Connection, session_ids: Collection[int]) -> None:
     """Have sessions looked at anew: what is stored may not be what their routers have."""
     lock(conn, session_ids)
     rows = select(session.c.id, session.c.lists).where(session.c.id.in_(session_ids))
-    for row in conn.execute(rows).all():
-        _write(conn, row.id, stored({*read_stored(row.lists), UNSURE}, unsure=True))
+    found = conn.execute(rows).all()
+    _write(conn, {row.id: stored({*read_stored(row.lists), UNSURE}, unsure=True) for row in found})
 
 
 def wanted(
@@ -106,10 +105,11 @@ def store(conn: Connection, results: Sequence[Stored]) -> set[int]:
     rows = conn.execute(select(session.c.id.label("session_id"), session).where(session.c.id.in_(ids))).all()
     gone = _lost(conn, [row for row in rows if row.closed_at is None and row.framed_ip is not None])
     gone |= {row.session_id for row in rows if row.closed_at is not None}
+    lists: dict[int, str | None] = {}
     for one in results:
-        _write(conn, one.session_id, stored(one.lists, unsure=one.session_id in gone))
-        for session_id in one.superseded:
-            _write(conn, session_id, None)
+        lists[one.session_id] = stored(one.lists, unsure=one.session_id in gone)
+        lists |= dict.fromkeys(one.superseded)
+    _write(conn, lists)
     return gone
 
 
@@ -192,15 +192,16 @@ def _older(conn: Connection, rows: Sequence[Row[Any]]) -> dict[int, tuple[int, .
     """By session id, the other sessions that may be on a list with its address."""
     if not rows:
         return {}
-    places = {(row.nas_id, row.framed_ip): row.session_id for row in rows}
-    listed = select(session.c.id, session.c.nas_id, session.c.framed_ip).where(
-        session.c.lists.is_not(None), tuple_(session.c.nas_id, session.c.framed_ip).in_(list(places))
+    mine, other = session.alias("mine"), session.alias("other")
+    same = and_(*(other.c[name] == mine.c[name] for name in ("nas_id", "framed_ip")), other.c.id != mine.c.id)
+    listed = (
+        select(mine.c.id, other.c.id.label("older"))
+        .join(other, same)
+        .where(mine.c.id.in_([row.session_id for row in rows]), other.c.lists.is_not(None))
     )
     found: dict[int, tuple[int, ...]] = {}
     for one in conn.execute(listed):
-        session_id = places[one.nas_id, one.framed_ip]
-        if one.id != session_id:
-            found[session_id] = (*found.get(session_id, ()), one.id)
+        found[one.id] = (*found.get(one.id, ()), one.older)
     return found
 
 
@@ -215,12 +216,18 @@ def _lost(conn: Connection, rows: Sequence[Row[Any]]) -> set[int]:
     )
     found = (
         select(mine.c.id)
-        .join(later, and_(*(later.c[name] == mine.c[name] for name in ("source", "identifier", "framed_ip")), after))
+        .join(later, and_(*(later.c[name] == mine.c[name] for name in ("source", "framed_ip", "identifier")), after))
         .where(mine.c.id.in_([row.session_id for row in rows]), later.c.closed_by.is_(None))
     )
     return set(conn.execute(found).scalars())
 
 
-def _write(conn: Connection, session_id: int, lists: str | None) -> None:
-    """The feed mark stays: the replica knows nothing of lists."""
-    conn.execute(session.update().where(session.c.id == session_id).values(lists=lists, feed=session.c.feed))
+def _write(conn: Connection, lists: Mapping[int, str | None]) -> None:
+    """By session id. The feed mark stays: the replica knows nothing of lists."""
+    if lists:
+        conn.execute(_WRITE, [{"of": session_id, "to": text} for session_id, text in lists.items()])
+
+
+_WRITE: Final = (
+    session.update().where(session.c.id == bindparam("of")).values(lists=bindparam("to"), feed=session.c.feed)
+)

@@ -426,7 +426,7 @@ session = Table(
     Index(
         "ix_session_open_source",
         "source",
-        "identifier",
+        "framed_ip",
         postgresql_where=text("closed_by IS NULL"),
         sqlite_where=text("closed_by IS NULL"),
     ),

@@ -32,6 +32,16 @@ def upgrade() -> None:
     )
     op.drop_index(op.f("ix_enforcement_not_before"), table_name="enforcement")
     op.create_index("ix_enforcement_rank_not_before", "enforcement", ["rank", "not_before"], unique=False)
+    # of a router's open sessions, also those of one address
+    op.drop_index("ix_session_open_source", table_name="session")
+    op.create_index(
+        "ix_session_open_source",
+        "session",
+        ["source", "framed_ip"],
+        unique=False,
+        postgresql_where=sa.text("closed_by IS NULL"),
+        sqlite_where=sa.text("closed_by IS NULL"),
+    )
     op.add_column("attempt", sa.Column("octets", sa.LargeBinary(), nullable=True))
     op.add_column("nas", sa.Column("keep_packets", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.create_table(
