@@ -37,7 +37,7 @@ from aaa.routeros.schedule import Schedule
 from aaa.routeros.visit import Visitor
 from aaa.store import bell
 from aaa.store.database import DATABASE_AWAY, Database, open_database
-from aaa.store.retention import forget_logins
+from aaa.store.retention import forget_attempts, forget_logins
 from aaa.store.seal import open_keys
 from aaa.store.stale import close_stale
 
@@ -239,6 +239,7 @@ def _housekeeping(database: Database) -> BackgroundScheduler:
     stale = partial(close_stale, started_at=clock.now())
     scheduler.add_job(_tidy, "interval", seconds=_STALE_EVERY, args=(database, "stale", stale))
     scheduler.add_job(_tidy, "interval", seconds=_FORGET_EVERY, args=(database, "logins", forget_logins))
+    scheduler.add_job(_tidy, "interval", seconds=_FORGET_EVERY, args=(database, "attempts", forget_attempts))
     return scheduler
 
 

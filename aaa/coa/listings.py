@@ -44,7 +44,8 @@ def plan_lists(
     ours = [row for row in rows if row.api_host is not None and (_by_api(row) or row.lists is not None)]
     wanted = {row.session_id: _wanted(row, steps[row.session_id], profiles, now) for row in ours}
     named = {row.session_id: row for row in ours if row.closed_at is None and row.framed_ip is not None}
-    older = _older(conn, [row for row in named.values() if row.cause == _START or wanted[row.session_id]])
+    live = [row for row in ours if row.closed_at is None]
+    older = _older(conn, [row for row in live if row.cause == _START or wanted[row.session_id]])
     lost = _lost(conn, [row for row in named.values() if wanted[row.session_id] or row.lists is not None])
     planned: dict[int, Planned] = {}
     for row in ours:
@@ -193,7 +194,8 @@ def _older(conn: Connection, rows: Sequence[Row[Any]]) -> dict[int, tuple[int, .
     if not rows:
         return {}
     mine, other = session.alias("mine"), session.alias("other")
-    same = and_(*(other.c[name] == mine.c[name] for name in ("nas_id", "framed_ip")), other.c.id != mine.c.id)
+    address = or_(*(other.c[name] == mine.c[name] for name in ("framed_ip", "framed_ipv6", "delegated_ipv6")))
+    same = and_(other.c.nas_id == mine.c.nas_id, address, other.c.id != mine.c.id)
     listed = (
         select(mine.c.id, other.c.id.label("older"))
         .join(other, same)

@@ -141,6 +141,11 @@ def plan(
     return _with_end(session, wanted, timeout_base, now, changes)
 
 
+def without_lists(profile: Profile) -> Profile:
+    """What a router was told that is told its address-lists by the API."""
+    return tuple(pair for pair in profile if pair[0] != ADDRESS_LIST)
+
+
 def anything(told: Profile | None, wanted: Profile) -> frozenset[str]:
     """What is doubtful of a session that may have been told anything: `doubtful` of LiveSession."""
     return frozenset({name for name, _ in (*(told or ()), *wanted)} & TAKEN_BY_COA | {SESSION_TIMEOUT})

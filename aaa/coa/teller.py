@@ -384,7 +384,8 @@ class Teller:
     def drop(self, job: Job, now: int) -> None:
         """Give up a job that was overtaken."""
         for token in (job.token, job.ending):
-            self._tokens.pop(token, None)
+            if self._tokens.pop(token, None) is not None:
+                self._keeper.cancel(token)
         job.token = job.ending = 0
         sends = self._cancel(job)
         if sends:

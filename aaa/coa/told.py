@@ -47,6 +47,8 @@ def note_end(job: Job, kept: Kept, now: int, counters: Counters) -> None:
 def _note_api(job: Job, kept: Kept, attributes: Profile, what: str, now: int, counters: Counters) -> None:
     latency = max(0, now - job.wish.since)
     counters.add(f"api-{kept.result}")
+    if kept.result == "waits":
+        return
     job.told.append(Told(now, "api", attributes, kept.result, None, 1, latency if kept.result == "ack" else None))
     _say(job.wish, "api", what, kept.result, kept.error or None, latency)
 

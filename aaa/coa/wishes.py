@@ -6,6 +6,7 @@ it holds a claim that runs out, so that nothing is lost with a process, and two 
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Connection, select
@@ -13,9 +14,9 @@ from sqlalchemy import Connection, select
 from aaa.clock import SECOND
 from aaa.coa import applied, claims, listings, outcomes, quotas
 from aaa.coa.messages import Target
-from aaa.coa.plan import LiveSession, Wanted, anything
+from aaa.coa.plan import LiveSession, Wanted, anything, without_lists
 from aaa.coa.wish import Outcome, Planned, Router, Wish
-from aaa.domain.router import list_lever
+from aaa.domain.router import ListLever, list_lever
 from aaa.domain.session import device_of
 from aaa.domain.timeline import Profile, Verdict
 from aaa.radius.clients import parse_address
@@ -195,7 +196,11 @@ class Wishes:
             if step.reason >= 0:
                 reason = record.reasons(row.record, record.entry(row.record))[step.reason].cause.value
         told = learnt.told[row.session_id]
+        router = self._router(row)
         has = self._profiles[told.profile] if told.profile is not None else None
+        if has is not None and row.lists_by_api:
+            has = without_lists(has)
+        lever: ListLever = router.lever if row.lists_by_api or router.lever != "api" else "disconnect"
         doubtful = learnt.doubtful.get(row.session_id, frozenset())
         if applied.ANYTHING in doubtful:
             doubtful = anything(has, wanted.profile)
@@ -229,7 +234,7 @@ class Wishes:
             live,
             wanted,
             target,
-            self._router(row),
+            router if lever == router.lever else replace(router, lever=lever),
             reason,
             row.interim * SECOND,
             row.session_id in learnt.crowded,

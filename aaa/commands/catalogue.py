@@ -120,6 +120,8 @@ def put_nas(change: Change, name: str, values: Mapping[str, Any], sealer: Sealer
         change.touch_scope(Level.SERVER, 0, cause="nas", event=event)
     if event:
         routers.changed(change, int(nas_id))
+    if differs & {"address_list_by", "api_host"}:
+        routers.lever_changed(change, int(nas_id))
     return int(nas_id)
 
 

@@ -1,11 +1,12 @@
 """Routers with an API: what a change means for them, inside an open change (shell)."""
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, null, select
 
 from aaa.commands.door import Change
+from aaa.domain.rank import NEITHER
 from aaa.domain.router import FIRST_PORTAL_PORT, LAST_PORTAL_PORT
 from aaa.store import dialect
-from aaa.store.tables import nas, router
+from aaa.store.tables import access, enforcement, nas, router, session
 
 
 class NoPortalPort(Exception):
@@ -29,6 +30,30 @@ def changed(change: Change, nas_id: int | None = None) -> None:
     else:
         concerned = router.c.due_at > change.now
     change.conn.execute(router.update().where(concerned).values(due_at=change.now))
+
+
+def lever_changed(change: Change, nas_id: int) -> None:
+    """Who is online there came onto lists by another lever than the one that counts now: all are planned again."""
+    live = (
+        select(
+            session.c.id,
+            session.c.service_id,
+            null().label("event_id"),
+            access.c.version,
+            literal("nas").label("cause"),
+            literal(change.now).label("requested_at"),
+            literal(change.now).label("not_before"),
+            literal(0).label("tries"),
+            literal(NEITHER).label("rank"),
+        )
+        .join(access, access.c.service_id == session.c.service_id)
+        .where(session.c.nas_id == nas_id, session.c.closed_at.is_(None))
+        .order_by(session.c.id)
+    )
+    names = ("event_id", "wanted_version", "cause", "requested_at", "not_before", "tries", "rank")
+    insert = dialect.upsert(change.conn, enforcement).from_select(["session_id", "service_id", *names], live)
+    newer = {name: insert.excluded[name] for name in names} | {"feed": dialect.feed_mark()}
+    change.conn.execute(insert.on_conflict_do_update(index_elements=[enforcement.c.session_id], set_=newer))
 
 
 def _free_port(change: Change) -> int:

@@ -135,7 +135,7 @@ class Client:
                 if at is not None and not done[at]:
                     done[at] = True
                     answered += 1
-        except (OSError, LibRouterosError, ValueError, IndexError) as error:
+        except (OSError, LibRouterosError, ValueError, LookupError) as error:
             self.close()
             raise RouterAway(_said(error)) from None
         return replies
@@ -208,7 +208,7 @@ def _log_in(where: Where) -> Api:
     except UnicodeError:  # its words would tell a letter of the password
         transport.close()
         raise LoginRefused(f"{place} is so old a RouterOS that the password of {where.user} must be ASCII") from None
-    except (OSError, LibRouterosError, ValueError, IndexError) as error:
+    except (OSError, LibRouterosError, ValueError, LookupError) as error:
         transport.close()
         raise RouterAway(f"{place}: {_said(error)}") from None
     return api

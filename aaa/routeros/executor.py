@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 from aaa import clock
 from aaa.domain.router import PAYING
-from aaa.routeros.lists import V4, Entry, Listing, Menu, comment, difference, entries, menu_of
+from aaa.routeros.lists import V4, Entry, Listing, Menu, Missing, comment, difference, entries, menu_of
 from aaa.routeros.online import QUEUES, End, Look, Online, Seen, mine, rate_of
 from aaa.routeros.work import Kept, Work
 
@@ -29,6 +29,8 @@ ELSEWHERE_REST: Final = clock.SECOND // 2
 _LOOK: Final = 0.05
 _LOOKS: Final = 20
 """How often, and after how many seconds each, a router's lists are asked for that another process keeps just now."""
+OLDEST: Final = 300.0
+"""Seconds after which a connection is made anew: where the router and the portal are may have been changed."""
 IDLE: Final = 60.0
 """Seconds after which a connection that nothing was asked of is closed."""
 
@@ -94,6 +96,9 @@ class Desk:
     def submit(self, token: int, nas_id: int, work: Work) -> None:
         self._executor.submit(nas_id, _Order(token, work, self))
 
+    def cancel(self, token: int) -> None:
+        self._executor.cancel(self, token)
+
     def finished(self) -> list[Kept]:
         with self._lock:
             done, self._finished = self._finished, []
@@ -113,6 +118,7 @@ class _Line:
     busy: bool = False
     peer: Peer | None = None
     used: float = 0.0
+    made: float = 0.0
     failures: int = 0
     rests_until: int = 0
 
@@ -147,6 +153,14 @@ class Executor:
                 thread = threading.Thread(target=self._work, name=f"api {len(self._threads)}")
                 self._threads.append(thread)
                 thread.start()
+
+    def cancel(self, desk: Desk, token: int) -> None:
+        with self._lock:
+            for line in self._lines.values():
+                for order in line.waiting:
+                    if order.token == token and order.desk is desk:
+                        line.waiting.remove(order)
+                        return
 
     def close(self) -> None:
         """Finish the batches under way and let go of the rest."""
@@ -198,7 +212,7 @@ class Executor:
     def _listed(self, nas_id: int, line: _Line, batch: Sequence[_Order]) -> list[Kept]:
         if not self._hold(nas_id):
             at = clock.now() + ELSEWHERE_REST
-            return [Kept(one.token, "error", "another process does it", at) for one in batch]
+            return [Kept(one.token, "waits", "another process does it", at) for one in batch]
         try:
             return self._speak(nas_id, line, batch, _carry_out)
         finally:
@@ -210,14 +224,18 @@ class Executor:
     def _speak(
         self, nas_id: int, line: _Line, batch: Sequence[_Order], do: Callable[[Peer, Sequence[_Order]], list[Kept]]
     ) -> list[Kept]:
-        """Over the connection there is; if that has broken off since, over a new one."""
-        line.used = clock.monotonic()
+        """Over the connection there is, if that is young and was used of late; if it breaks off, over a new one."""
+        now = clock.monotonic()
+        if now - line.used > IDLE or now - line.made > OLDEST:
+            _drop(line)
+        line.used = now
         if line.peer is not None:
             try:
                 return do(line.peer, batch)
             except Away:
                 _drop(line)
         line.peer = self._connect(nas_id)
+        line.made = now
         return do(line.peer, batch)
 
     def _close_idle(self) -> None:
@@ -235,7 +253,7 @@ class Executor:
         """What came of each, in their order."""
         now = clock.now()
         if now < line.rests_until:
-            return [Kept(one.token, "timeout", "it was away a moment ago", line.rests_until) for one in batch]
+            return [Kept(one.token, "waits", "it was away a moment ago", line.rests_until) for one in batch]
         try:
             results = do(nas_id, line, batch)
             line.failures = 0
@@ -319,26 +337,33 @@ def apply(peer: Peer, listings: Sequence[Listing]) -> None:
         for entry in entries(menu, peer.find(menu, _SHOWN, "address", sorted(addresses)))
     ]
     surplus, missing = difference(listings, present)
+    freed = {(one.menu, one.list, one.address) for one in surplus}
     for menu in asked:
         ids = [entry.id for entry in surplus if entry.menu == menu]
+        lacking = [one for one in missing if one.menu == menu]
+        # Nobody is to be on no list at all between the two; but an entry can take the place of another only after it.
+        _add(peer, menu, [one for one in lacking if (menu, one.list, one.address) not in freed])
         if ids:
             peer.remove(menu, ids)
-        rows = [
-            {
-                "list": one.list,
-                "address": one.address,
-                "timeout": f"{one.seconds}s",
-                "comment": comment(one.session_id, one.list, one.address),
-            }
-            for one in missing
-            if one.menu == menu
-        ]
-        if rows:
-            peer.add(menu, rows)
+        _add(peer, menu, [one for one in lacking if (menu, one.list, one.address) in freed])
         _prolong_payments(peer, listings, [one for one in present if one.menu == menu and one not in surplus])
     cleared = {kind: _addresses(listings, kind) for kind in ("all", "redirected")}
     if cleared["all"] or cleared["redirected"]:
         peer.clear(cleared["all"], cleared["redirected"])
+
+
+def _add(peer: Peer, menu: Menu, missing: Sequence[Missing]) -> None:
+    rows = [
+        {
+            "list": one.list,
+            "address": one.address,
+            "timeout": f"{one.seconds}s",
+            "comment": comment(one.session_id, one.list, one.address),
+        }
+        for one in missing
+    ]
+    if rows:
+        peer.add(menu, rows)
 
 
 def _prolong_payments(peer: Peer, listings: Sequence[Listing], present: Sequence[Entry]) -> None:

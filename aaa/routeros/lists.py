@@ -127,6 +127,14 @@ def spelled(address: str) -> str:
     return str(network.network_address) if network.version == 4 and network.prefixlen == 32 else str(network)
 
 
+def _as_printed(address: str) -> str:
+    """What somebody may have made of an address of ours, a range or a name, is none of anybody's."""
+    try:
+        return spelled(address)
+    except ValueError:
+        return address
+
+
 def menu_of(address: str) -> Menu:
     """The menu that an address belongs to."""
     return V6 if ":" in address else V4
@@ -152,7 +160,7 @@ def entries(menu: Menu, rows: Iterable[Mapping[str, object]]) -> list[Entry]:
     for row in rows:
         session_id = session_of(str(row.get("comment", "")))
         if session_id is not None:
-            address, left = spelled(str(row["address"])), duration(str(row.get("timeout", "")))
+            address, left = _as_printed(str(row["address"])), duration(str(row.get("timeout", "")))
             found.append(Entry(menu, str(row[".id"]), str(row["list"]), address, session_id, left))
     return found
 

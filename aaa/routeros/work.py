@@ -10,11 +10,11 @@ Work = Listing | End | Look
 
 class Kept(NamedTuple):
     """What came of a piece of work. `nak`: the router refused, and said `error`; `timeout`: it could not be reached;
-    `error`: it is not for us to speak to it now. But for `ack` it is to be asked again at `again_at`.
+    `error`: a fault of ours; `waits`: nothing was tried. But for `ack` it is to be asked again at `again_at`.
     """
 
     token: int
-    result: Literal["ack", "nak", "timeout", "error"]
+    result: Literal["ack", "nak", "timeout", "error", "waits"]
     error: str = ""
     again_at: int = 0
     seen: Seen | None = None
@@ -24,6 +24,9 @@ class Keeper(Protocol):
     """Who speaks to routers over their API, in the background; a `token` is the caller's name for a piece of work."""
 
     def submit(self, token: int, nas_id: int, work: Work) -> None: ...
+
+    def cancel(self, token: int) -> None:
+        """Forget a piece of work, unless it is under way."""
 
     def finished(self) -> list[Kept]:
         """What has ended since the last call."""

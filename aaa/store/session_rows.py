@@ -119,6 +119,7 @@ _OF_RECORD: Final = (
     "calling_station_id",
     "nas_port_id",
     "framed_protocol",
+    "lists_by_api",
 )
 _OF_SESSION: Final = (
     "key",

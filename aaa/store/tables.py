@@ -401,6 +401,8 @@ session = Table(
     Column("limit_octets", BigInteger),
     Column("limit_kind", String(8)),  # total, download, upload
     Column("limit_seconds", Integer),
+    # its Accept named no address-list, for they are kept by the API
+    Column("lists_by_api", Boolean, nullable=False, server_default=text("false")),
     # the lists its addresses are on by the API, as JSON; with "?" among them: perhaps; null: none
     Column("lists", Text),
     Column("paying_until", BigInteger),  # a card payment is under way until then

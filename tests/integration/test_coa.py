@@ -197,9 +197,10 @@ def test_a_disconnect_waits_for_a_lagging_replica_but_not_for_long(live: Live) -
     live.log_in("ali")
     lag(live, "3:3:" if live.db.is_postgresql else "0")
     with live.engine():
+        before = clock.now()
         paid = live.pay("ali", 500_000)
         change = live.change()
-        assert REPLICA_PATIENCE - 200_000 < change.at - paid < REPLICA_PATIENCE + 500_000
+        assert change.at - before > REPLICA_PATIENCE and change.at - paid < REPLICA_PATIENCE + 500_000
 
 
 def test_a_disconnect_goes_as_soon_as_the_replica_has_the_verdict(live: Live) -> None:
@@ -391,6 +392,9 @@ class Nobody:
 
     def submit(self, token: int, nas_id: int, work: Work) -> None:
         raise AssertionError(f"asked for {work}")
+
+    def cancel(self, token: int) -> None:
+        raise AssertionError(f"asked to forget {token}")
 
     def finished(self) -> list[Kept]:
         return []

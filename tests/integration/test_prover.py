@@ -21,6 +21,8 @@ from tests.integration.live_change import Live, scene
 class _NoApi:
     def submit(self, token: int, nas_id: int, work: Work) -> None: ...
 
+    def cancel(self, token: int) -> None: ...
+
     def finished(self) -> list[Kept]:
         return []
 

@@ -404,3 +404,34 @@ def test_what_somebody_emptied_is_filled_again_though_something_was_put_off(live
         keep(live, box)
         until(lambda: box.lists() == before, "ali is in the garden again")
         calm(live)
+
+
+def test_who_is_on_a_list_by_his_accept_is_let_out_by_a_redial_once_the_router_has_an_api(live: Live, box: Box) -> None:
+    live.load(OWING)
+    box.more(finish_rules=[{"name": "garden", "debit": {"restrict": {"address_list": "garden"}}, "expire": "deny"}])
+    ali = live.log_in("ali")
+    assert ali.told["Mikrotik-Address-List"] == "garden"
+    box.more(nas=[live.nas(api=box.api())])
+    live.router.behaviour.redial = True
+    with live.engine():
+        calm(live)
+        live.pay("ali", 900_000)
+        change = live.change()
+        assert change.kind == "disconnect"
+        until(lambda: live.logins, "he dials in again")
+        calm(live)
+    assert isinstance(live.logins[0], Session) and "Mikrotik-Address-List" not in live.logins[0].told
+
+
+def test_who_is_on_a_list_by_the_api_comes_onto_it_by_a_redial_once_the_router_has_none(live: Live, box: Box) -> None:
+    box.load(OWING)
+    with live.engine():
+        ali = live.log_in("ali")
+        until(box.lists, "ali is in the garden")
+        calm(live)
+        live.router.behaviour.redial = True
+        box.more(nas=[live.nas(address_list_by="disconnect")])
+        assert live.change().session is ali
+        until(lambda: live.logins, "he dials in again")
+        until(lambda: not box.lists(), "the API's entry has gone")
+    assert isinstance(live.logins[0], Session) and live.logins[0].told["Mikrotik-Address-List"] == "garden"

@@ -44,6 +44,8 @@ class _SlowApi:
 
     def submit(self, token: int, nas_id: int, work: Work) -> None: ...
 
+    def cancel(self, token: int) -> None: ...
+
     def finished(self) -> list[Kept]:
         return []
 
