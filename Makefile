@@ -33,7 +33,7 @@ soak: ## Attack and disturb a running server, live a year (minutes; S=mutants|ch
 	@tools/setup test
 	@$(PY) -m tests.load $(S)
 
-bench: compile ## Measure against FreeRADIUS, compiled (minutes; B=login|accounting|latency|million|mass for one part)
+bench: compile ## Measure against FreeRADIUS, compiled (minutes; B=login|accounting|latency|million|mass|burst for one part)
 	@tools/setup bench
 	@$(PY) -m benchmarks $(B)
 

@@ -47,6 +47,10 @@ class Breaker:
     def is_open(self, router: str) -> bool:
         return router in self._open
 
+    def until(self, router: str) -> int:
+        """Until when a router is left alone whose breaker is open."""
+        return self._states[router].until
+
     def answered(self, router: str) -> bool:
         """It said something, be it a refusal; whether that closes the breaker."""
         state = self._states.setdefault(router, _State())

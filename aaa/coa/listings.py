@@ -7,7 +7,7 @@ that a router has is never unknown here, whoever is killed between the two, and 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, literal, not_, null, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, literal, not_, null, or_, select
 
 from aaa.coa.wish import Planned, Stored
 from aaa.domain.rank import LIFT
@@ -114,9 +114,21 @@ def store(conn: Connection, results: Sequence[Stored]) -> set[int]:
     return gone
 
 
+def left_listed(conn: Connection, now: int) -> bool:
+    """Whether any session has ended that may still be on a list, and has no wish."""
+    return conn.execute(_ended(now).limit(1)).first() is not None
+
+
 def ask_for_ended(conn: Connection, now: int) -> int:
     """A wish for every session that has ended and may still be on a list; returns how many those are."""
-    ended = (
+    names = ["event_id", "wanted_version", "cause", "requested_at", "not_before", "tries", "rank"]
+    insert = dialect.upsert(conn, enforcement).from_select(["session_id", "service_id", *names], _ended(now))
+    asked = conn.execute(instead_of_put_off(insert, now).returning(enforcement.c.session_id))
+    return len(asked.all())
+
+
+def _ended(now: int) -> Select[Any]:
+    return (
         select(
             session.c.id,
             session.c.service_id,
@@ -138,12 +150,6 @@ def ask_for_ended(conn: Connection, now: int) -> int:
         )
         .order_by(session.c.id)
     )
-    if conn.execute(ended.limit(1)).first() is None:
-        return 0
-    names = ["event_id", "wanted_version", "cause", "requested_at", "not_before", "tries", "rank"]
-    insert = dialect.upsert(conn, enforcement).from_select(["session_id", "service_id", *names], ended)
-    asked = conn.execute(instead_of_put_off(insert, now).returning(enforcement.c.session_id))
-    return len(asked.all())
 
 
 def put_off(now: int) -> ColumnElement[bool]:

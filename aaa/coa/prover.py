@@ -68,11 +68,7 @@ class Prover:
     def turn(self, now: int) -> bool:
         """Look at what is due, and at what routers showed meanwhile; whether there may be more."""
         shown = [(self._looking.pop(kept.token), kept.seen) for kept in self._keeper.finished()]
-        with self._db.write() as conn:
-            rows = conn.execute(_due(now)).all()
-            if rows:
-                taken = proof.update().where(proof.c.session_id.in_([row.session_id for row in rows]))
-                conn.execute(taken.values(look_at=now + LEASE))
+        rows = self._take(now)
         judged = [_judge(row, seen, now) for row, seen in shown]
         for row in rows:
             if row.closed_by is None and row.api_host is not None:
@@ -85,6 +81,17 @@ class Prover:
         if judged:
             self._settle(judged, now)
         return len(rows) == BATCH
+
+    def _take(self, now: int) -> Sequence[Row[Any]]:
+        """What is due; nobody else takes it for a while."""
+        with self._db.read() as conn:
+            if conn.execute(select(proof.c.session_id).where(proof.c.look_at <= now).limit(1)).first() is None:
+                return ()
+        with self._db.write() as conn:
+            rows = conn.execute(_due(now)).all()
+            taken = proof.update().where(proof.c.session_id.in_([row.session_id for row in rows]))
+            conn.execute(taken.values(look_at=now + LEASE))
+        return rows
 
     def _settle(self, judged: Sequence[Judged], now: int) -> None:
         """Store what was found. Sessions are locked in key order, enforcement rows and proofs in session order."""

@@ -172,7 +172,7 @@ class Teller:
         if self._breaker.is_open(source):
             if isinstance(wanted, Disconnect) and line.has_api:
                 return 0
-            return 0 if self._breaker.room(source, now) > line.held else _PROBE
+            return 0 if self._breaker.room(source, now) > line.held else max(_PROBE, self._breaker.until(source) - now)
         return 0 if line.held < 2 * self._breaker.room(source, now) else _NO_ROOM
 
     # --- what is to be told ------------------------------------------------------------------------------------------

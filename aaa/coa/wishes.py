@@ -54,7 +54,7 @@ class Wishes:
 
     def next_due(self, now: int, busy: Sequence[str]) -> int | None:
         """When the next unclaimed row is due, leaving out sessions of the routers at the addresses `busy`."""
-        with self._db.write_prepared() as tx:
+        with self._db.read_prepared() as tx:
             return claims.next_due(tx, now, busy)
 
     def claim(self, now: int, limit: int, busy: Sequence[str]) -> list[Wish]:
@@ -71,9 +71,13 @@ class Wishes:
         """`store` and `claim` in one transaction: the rows claimed, for `plan`, and when the next is due; with `limit`
         0 none is looked for.
         """
+        if not done:
+            due = self.next_due(now, busy)
+            if due is None or due > now:
+                return [], due
         again = self._store_lists(done)
         rows: list[Any] = []
-        due: int | None = None
+        due = None
         with self._db.write_prepared() as tx:
             if done:
                 outcomes.store(tx, done, again)
@@ -84,7 +88,7 @@ class Wishes:
 
     def lines(self) -> dict[str, int]:
         """The routers that have a line of sessions to be ended, and how many are in it."""
-        with self._db.write_prepared() as tx:
+        with self._db.read_prepared() as tx:
             return claims.lines(tx)
 
     def pull(self, wanted: Mapping[str, int], now: int) -> list[Any]:
@@ -103,6 +107,9 @@ class Wishes:
 
     def ask_for_ended(self, now: int) -> None:
         """Have those sessions looked at that have ended and may still be on a list of their router's."""
+        with self._db.read() as conn:
+            if not listings.left_listed(conn, now):
+                return
         with self._db.write() as conn:
             listings.ask_for_ended(conn, now)
 
@@ -117,7 +124,7 @@ class Wishes:
 
         Missing are those whose session closed or whose row holds a newer wish.
         """
-        with self._db.write_prepared() as tx:
+        with self._db.read_prepared() as tx:
             found = claims.look(tx, [wish.session_id for wish in wishes])
             everywhere = claims.replicated(tx, held, now) if held else set()
         return {

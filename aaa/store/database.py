@@ -77,6 +77,16 @@ class Database:
             lent.close()
 
     @contextmanager
+    def read_prepared(self) -> Iterator[Transaction]:
+        """`write_prepared` for what only reads."""
+        if self.is_postgresql:
+            with self.write_prepared() as tx:
+                yield tx
+            return
+        with self.read() as conn:
+            yield Direct(conn)
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
         """A read transaction."""
         with self._reader.begin() as conn:

@@ -42,6 +42,21 @@ def test_the_calling_station_is_named_only_when_there_is_nothing_better() -> Non
     assert "Calling-Station-Id" not in dict(shown(replace(PPP, framed_ip=None)))
 
 
+def test_a_session_with_ipv6_alone_is_named_by_user_and_id() -> None:
+    names = [name for name, _ in shown(replace(PPP, framed_ip=None))]
+    assert names == ["NAS-Identifier", "User-Name", "Acct-Session-Id", "Event-Timestamp"]
+
+
+def test_a_guest_that_is_named_by_his_mac_is_told_by_id_and_address_too() -> None:
+    guest = Target("10.0.0.1", "mt1", "02:00:00:00:00:01", "8150000a", "10.5.0.9", "02:00:00:00:00:01")
+    assert shown(guest)[:4] == [
+        ("NAS-Identifier", "mt1"),
+        ("User-Name", "02:00:00:00:00:01"),
+        ("Acct-Session-Id", "8150000a"),
+        ("Framed-IP-Address", "10.5.0.9"),
+    ]
+
+
 def test_changes_follow_what_names_the_session() -> None:
     changes = DICTIONARY.encode_profile([("Mikrotik-Rate-Limit", "1M/1M"), ("Session-Timeout", 60)])
     names = [name for name, _ in shown(PPP, changes)]
