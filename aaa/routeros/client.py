@@ -30,6 +30,10 @@ class RouterAway(Exception):
     """The router cannot be reached, broke off, or does not speak the API there."""
 
 
+class NameUnknown(RouterAway):
+    """The router's name does not resolve on this machine."""
+
+
 class LoginRefused(RouterAway):
     """The router does not know this user and password, or allows him nothing."""
 
@@ -194,6 +198,8 @@ def _log_in(where: Where) -> Api:
     place = f"{where.host} port {where.port}"
     try:
         transport = _connect(where)
+    except socket.gaierror as error:
+        raise NameUnknown(f"{where.host} does not resolve: {_said(error)}") from None
     except OSError as error:
         raise RouterAway(f"{place}: {_said(error)}") from None
     # UTF-8: the library's ASCII would drop letters from comments
@@ -243,4 +249,7 @@ def _split(word: str) -> tuple[str, str]:
 
 
 def _said(error: Exception) -> str:
+    """What went wrong, without the number that only this machine's kernel knows it by."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return " ".join(str(error).split()) or type(error).__name__

@@ -194,7 +194,8 @@ class _Menu:
         if row.disabled:
             changed["disabled"] = "no"
         if changed:
-            yield Set(self._menu, row.id, changed, {name: row.fields.get(name, "") for name in changed})
+            was = {name: row.fields.get(name, "") for name in changed}
+            yield Set(self._menu, row.id, changed, was, row.fields.get("comment", ""))
 
     def _move(self, item: Item, before: str | None) -> Iterator[Operation]:
         row = self._kept[item.key]

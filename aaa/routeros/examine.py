@@ -9,7 +9,7 @@ from aaa import clock
 from aaa.debit.controls.definitions import FINISH_RULE
 from aaa.debit.reply import FRAMED_POOL
 from aaa.routeros import doctor
-from aaa.routeros.client import Client, Command, LoginRefused, RouterAway, Trap, Where
+from aaa.routeros.client import Client, Command, LoginRefused, NameUnknown, RouterAway, Trap, Where
 from aaa.routeros.doctor import POOL, POOL_6, PPP_PROFILE, USER_PROFILE, Expected, Facts, Finding
 from aaa.routeros.known import Ports, read_box, read_rules
 from aaa.routeros.peer import NoApi, where
@@ -63,10 +63,13 @@ def examine(db: Database, keys: Sealer, nas_id: int, ports: Ports, reject_delay:
 
 def _how_to_reach(peer: Where, error: RouterAway) -> str:
     service = "api-ssl" if peer.tls else "api"
+    if isinstance(error, NameUnknown):
+        return "make the name known to this machine's DNS, or give api.host an address"
     if isinstance(error, LoginRefused):
         return (
             "/user group add name=ledgate policy=read,write,api,test,sensitive; "
-            f"/user add name={peer.user} group=ledgate password=…"
+            f"/user add name={peer.user} group=ledgate password=…; "
+            f"if there is that user: /user set {peer.user} group=ledgate password=…, as in the load file"
         )
     return f"/ip service set {service} disabled=no port={peer.port}; and let this server in by /ip firewall filter"
 

@@ -22,12 +22,15 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """Other values; `was` are those that were printed. `ref` is '' in a menu that is one row."""
+    """Other values; `was` are those that were printed. `ref` is '' in a menu that is one row; `comment` tells which row
+    it is to who reads the plan.
+    """
 
     menu: str
     ref: str
     fields: Fields = field(repr=False)
     was: Fields = field(repr=False)
+    comment: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ _NOT_WRITTEN: Final = frozenset(
     (".id", ".nextid", "bytes", "creation-time", "dynamic", "invalid", "packets", "rate", "status", "inactive")
 )
 """What routers print and do not take."""
+_OFF: Final = frozenset(("disabled", "log"))
+"""What is said only where it is on."""
 
 
 def writable(fields: Fields) -> dict[str, str]:
@@ -91,14 +96,25 @@ def may_go_together(one: Operation, other: Operation) -> bool:
     return type(one) is type(other) and one.menu == other.menu and one.menu in LISTS
 
 
+def _telling(fields: Fields) -> dict[str, str]:
+    """What tells a row from others: not what a router counts, nor what is off or empty."""
+    return {
+        name: value
+        for name, value in fields.items()
+        if name not in _NOT_WRITTEN and value and not (name in _OFF and value in ("no", "false"))
+    }
+
+
 def lines(operation: Operation) -> list[str]:
     """What it does, as lines of a patch."""
     if isinstance(operation, Add):
         return [f"+ {told(operation.fields)}"]
     if isinstance(operation, Remove):
-        return [f"- {told(operation.was)}"]
+        return [f"- {told(_telling(operation.was))}"]
     if isinstance(operation, Move):
-        return [f"> {told(operation.fields)}"]
+        where = "to the end" if operation.before is None else f"to before {operation.before}"
+        return [f"> {operation.ref} {told(_telling(operation.fields))}, {where}"]
     was: Mapping[str, str] = {name: operation.was.get(name, "") for name in operation.fields}
     name = "" if operation.menu in SINGLE else f"{operation.ref} "
+    name += f"({operation.comment}) " if operation.comment else ""
     return [f"~ {name}{told(was)}", f"  => {told(operation.fields)}"]

@@ -174,7 +174,7 @@ class Visitor:
             conn.execute(router.update().where(router.c.nas_id == nas_id).values(values))
         if outcome.state != was.state or (outcome.operations and outcome.state != "drifted"):
             level = logging.INFO if outcome.state in ("in_step", "removed") else logging.WARNING
-            _log.log(level, "router=%s state=%s %s", was.name, outcome.state, outcome.detail)
+            _log.log(level, "router=%s state=%s %s", was.name, outcome.state, outcome.detail or "nothing to change")
 
 
 class _Keep:

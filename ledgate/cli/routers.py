@@ -151,16 +151,31 @@ def doctor_command(name: str, as_json: bool) -> None:
 
 
 def _ask(visitor: Visitor, targets: dict[str, int], removed: str | None) -> None:
-    """Say what would be done, and ask. Raises click.Abort."""
+    """Say what would be done, and ask. Raises click.Abort; ends with status 1 unless the answer is yes."""
     if removed is not None:
-        click.confirm(f"Take everything off {removed}?", abort=True, err=True)
+        _confirm(f"Take everything off {removed}?")
         return
     plans = dict(_at_once(targets, lambda nas_id: _plan(visitor, nas_id)))
     for name in targets:
         found = plans[name]
         told = found if isinstance(found, str) else summary(found.operations) or "in step"
         click.echo(f"{name}: {told}", err=True)
-    click.confirm(f"Change {_count(targets)}?", abort=True, err=True)
+    _confirm(f"Change {_count(targets)}?")
+
+
+def _confirm(question: str) -> None:
+    """Go on if the answer is yes. Ends with status 1 if it is no, or there is nobody to answer."""
+    try:
+        if click.confirm(question, err=True):
+            return
+        why = "nothing was changed"
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        why = "nobody is here to answer, so nothing was changed; --yes does not ask"
+        click.echo(err=True)
+    click.echo(f"ledgate: {why}", err=True)
+    _end(1)
 
 
 def _end(status: int) -> NoReturn:
@@ -196,8 +211,11 @@ def _at_once(targets: dict[str, int], work: Callable[[int], T]) -> Iterator[tupl
     """Work on several routers at a time; results come as they are there."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         running = {pool.submit(work, nas_id): name for name, nas_id in targets.items()}
-        for one in as_completed(running):
-            yield running[one], one.result()
+        try:
+            for one in as_completed(running):
+                yield running[one], one.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C no further router is begun
 
 
 def _plan(visitor: Visitor, nas_id: int) -> Comparison | str:

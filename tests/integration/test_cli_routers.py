@@ -1,6 +1,7 @@
 """`ledgate routers`: list, plan, apply with a canary, remove, and the doctor."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from aaa.routeros import lease
 from aaa.routeros.rows import ADDRESS_LIST, FILTER, NAT, RADIUS
 from aaa.store.database import open_database
 from aaa.store.tables import router
+from ledgate.cli.routers import _at_once
 from tests.integration.command import Ledgate
 from tests.integration.routers import Box, box
 
@@ -80,7 +82,7 @@ def test_a_plan_shows_a_patch_and_changes_nothing(site: Site) -> None:
         "mt1 (7.16.2 (stable)): in step",
         "mt2 (7.16.2 (stable)): 1 set",
         "  /ip/firewall/filter",
-        f"  ~ {jump['.id']} disabled=true",
+        f"  ~ {jump['.id']} ({jump['comment']}) disabled=true",
         "    => disabled=no",
         "mt3 (7.16.2 (stable)): in step",
     ]
@@ -95,6 +97,9 @@ def test_apply_asks_first_and_changes_what_differs(site: Site) -> None:
     for line, name in zip(ended.stderr.splitlines(), ("mt1", "mt2", "mt3"), strict=False):
         assert line.startswith(f"{name}: ") and line.endswith(" added, 1 set")
     assert "Change 3 routers?" in ended.stderr
+    assert ended.stderr.splitlines()[-1] == (
+        "ledgate: nobody is here to answer, so nothing was changed; --yes does not ask"
+    )
     assert all(one.writes == [] for one in site.boxes)
     text = site.ends(0, "apply", "--yes")
     assert [line.split()[:2] for line in text.splitlines()[1:]] == [[f"mt{one}", "in_step"] for one in (1, 2, 3)]
@@ -102,6 +107,21 @@ def test_apply_asks_first_and_changes_what_differs(site: Site) -> None:
     writes = [len(one.writes) for one in site.boxes]
     site.ends(0, "apply", "--yes")
     assert [len(one.writes) for one in site.boxes] == writes
+
+
+def test_an_interrupted_apply_begins_no_further_router() -> None:
+    begun: list[int] = []
+
+    def work(nas_id: int) -> int:
+        begun.append(nas_id)
+        if nas_id == 1:
+            raise KeyboardInterrupt
+        time.sleep(0.01)
+        return nas_id
+
+    with pytest.raises(KeyboardInterrupt):
+        list(_at_once({f"mt{one}": one for one in range(1, 1_001)}, work))
+    assert len(begun) < 1_000
 
 
 def test_a_canary_goes_first_and_stops_the_rest_if_it_fails(site: Site) -> None:
@@ -236,6 +256,10 @@ def test_who_cannot_be_reached_or_lets_nobody_in_is_a_fault(site: Site) -> None:
     site.boxes[0].behaviour.api_down = True
     [(what, mend)] = doctor(site, status=1).items()
     assert mend.startswith("/ip service set api disabled=no port=")
+    site.load(nas=[{"name": "mt1", "api": {"host": "mt1.invalid"}}])
+    [(what, mend)] = doctor(site, status=1).items()
+    assert what.startswith("mt1.invalid does not resolve: ")
+    assert "give api.host an address" in mend
 
 
 def test_r5_5_a_router_without_an_api_shows_no_reminders_and_the_doctor_says_so(site: Site) -> None:
