@@ -3,6 +3,7 @@
 import signal
 import threading
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any, cast
 
 import click
@@ -52,7 +53,13 @@ class _NameType(click.ParamType[tuple[str, tuple[str, ...]]]):
         name, equals, addresses = str(value).partition("=")
         if not equals or not name or not addresses:
             self.fail(f"{value!r} is no NAME=ADDRESS,…", param, ctx)
-        return name.lower(), tuple(addresses.split(","))
+        found = tuple(addresses.split(","))
+        for one in found:
+            try:
+                ip_address(one)
+            except ValueError:
+                self.fail(f"{one!r} is no address of {name}", param, ctx)
+        return name.lower(), found
 
 
 def _user(value: object) -> str:

@@ -109,7 +109,7 @@ class Router(Nas):
             for port, tls in ((api_port, False), (api_tls_port, True))
             if port is not None
         ]
-        self._set_up(auth)
+        self._set_up(auth, acct, secret)
 
     @property
     def api_port(self) -> int:
@@ -319,11 +319,12 @@ class Router(Nas):
         if not self._closing.is_set():
             self._agenda.after(_SWEEP, self._sweep)
 
-    def _set_up(self, auth: Address) -> None:
+    def _set_up(self, auth: Address, acct: Address, secret: bytes) -> None:
         """The settings of a router that is a RADIUS client."""
         tables = self.device.tables
-        server = {"service": "ppp,hotspot", "address": auth[0], "authentication-port": str(auth[1]), "timeout": "1s"}
-        tables["/radius"].append(server)
+        server = {"service": "ppp,hotspot", "address": auth[0], "secret": secret.decode("utf-8", "replace")}
+        ports = {"authentication-port": str(auth[1]), "accounting-port": str(acct[1])}
+        tables["/radius"].append({**server, **ports, "timeout": "1s"})
         (incoming,) = tables["/radius/incoming"]
         tables["/radius/incoming"].change(incoming, {"accept": "true", "port": str(self.coa_port)})
         tables["/system/identity"].watchers.append(self._renamed)

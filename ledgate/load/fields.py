@@ -220,7 +220,11 @@ def host(value: Any, path: str) -> str:
 
 def page(value: Any, path: str) -> str:
     """What subscribers may reach: an address, a prefix, or a DNS name."""
-    return network(value, path) if isinstance(value, str) and "/" in value else host(value, path)
+    if not isinstance(value, str) or "/" not in value:
+        return host(value, path)
+    if "://" in value:
+        raise BadLoad(path, f"{value!r} is a URL: give the host's name or address alone")
+    return network(value, path)
 
 
 def instant(zone: str) -> Callable[[Any, str], int]:
