@@ -87,7 +87,11 @@ def settings() -> Settings:
 def database(found: Settings) -> Iterator[Database]:
     """The database, of this version's schema. An SQLite file that is missing is not made."""
     file = sqlite_file(found.database_url)
-    if file is not None and not file.exists():
+    try:
+        missing = file is not None and not file.exists()
+    except PermissionError:
+        refuse(f"{file} is closed to this user: run this as the user that the server runs as")
+    if missing:
         refuse(f"there is no database {file}: run `ledgate migrate` first, which makes it")
     db = open_database(found.database_url)
     try:
