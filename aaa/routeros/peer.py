@@ -13,7 +13,7 @@ from aaa.routeros.lists import V4, V6
 from aaa.store.database import Database
 from aaa.store.seal import SealBroken, Sealer
 from aaa.store.settings import read_settings
-from aaa.store.tables import nas
+from aaa.store.tables import nas, router
 
 _LEASE: Final = 60
 """Seconds: more than a batch takes, however slow the router."""
@@ -42,10 +42,18 @@ def connect(db: Database, keys: Sealer, nas_id: int) -> "RouterPeer":
     try:
         client = Client(where(db, keys, nas_id))
     except RouterAway as error:
+        _look_soon(db, nas_id)
         raise Away(str(error)) from None
     with db.read() as conn:
         portal = read_settings(conn).server_ip
     return RouterPeer(client, portal)
+
+
+def _look_soon(db: Database, nas_id: int) -> None:
+    """Have a router visited that was last seen well, so that it is known to be away."""
+    well = router.update().where(router.c.nas_id == nas_id, router.c.failures == 0, router.c.due_at > clock.now())
+    with db.write() as conn:
+        conn.execute(well.values(due_at=clock.now()))
 
 
 class RouterPeer:

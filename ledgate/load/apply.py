@@ -291,9 +291,19 @@ class _Loading:
         self._paths["nas", nas_id] = reader.at("identifier" if reader.has("identifier") else "address")
 
     def check_nas(self) -> None:
-        """No two routers may have the same address and identifier: no packet could tell them apart."""
+        """No two routers may have the same address and identifier: no packet could tell them apart. Nor the same API:
+        each would undo there what the other wants.
+        """
         seen: dict[tuple[str, str | None], Any] = {}
+        apis: dict[tuple[str, int], Any] = {}
         for row in self._conn.execute(select(nas).where(nas.c.removed.is_(False)).order_by(nas.c.id)):
+            twin = row if row.api_host is None else apis.setdefault((row.api_host, row.api_port), row)
+            if twin is not row:
+                path = self._paths.get(("nas", row.id)) or self._paths.get(("nas", twin.id), "nas")
+                raise BadLoad(
+                    path.rpartition(".")[0] + ".api",
+                    f"{twin.name} and {row.name} both have {row.api_host} port {row.api_port}",
+                )
             other = seen.setdefault((row.address, row.identifier), row)
             if other is not row:
                 path = self._paths.get(("nas", row.id)) or self._paths.get(("nas", other.id), "nas")

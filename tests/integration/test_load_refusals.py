@@ -195,3 +195,45 @@ def test_a_name_that_comes_to_several_visps_is_told(database: Database) -> None:
     twins = [subscriber("zoe", visp=name, plan=None) for name in ("brno", "tehran")]
     assert put(database, {"subscribers": twins}).ambiguous == {"zoe": ["brno", "tehran"]}
     assert ref(database, "joe").visp == "brno"
+
+
+def box(name: str, **more: Any) -> dict[str, Any]:
+    """A router with an API."""
+    api = {"host": "192.0.2.9", "user": "u", "password": "p", **more}
+    return {"name": name, "address": "192.0.2.9", "identifier": name, "secret": "s", "api": api}
+
+
+def test_two_routers_with_one_api_are_refused(database: Database) -> None:
+    put(database, EXAMPLE)
+    put(database, {"nas": [box("mt1"), box("mt2", port=8730)]})
+    told = refused(database, {"nas": [box("mt3")]})
+    assert str(told) == "nas[0].api: mt1 and mt3 both have 192.0.2.9 port 8728"
+
+
+@pytest.mark.parametrize(
+    ("nas", "fault"),
+    [
+        ({"api": {"host": "10.0.0.1", "user": "u"}}, "nas[0].api.password: is missing"),
+        ({"api": {"host": "not a host", "user": "u", "password": "p"}}, "nas[0].api.host: 'not a host' is neither"),
+        ({"api": {"host": "h", "user": "u", "password": "p", "port": 0}}, "nas[0].api.port: must be a whole number"),
+        ({"api": {"hots": "h"}}, "nas[0].api.hots: unknown key"),
+        ({"address_list_by": "api"}, "nas[0].address_list_by: address lists by the API need the router's api"),
+        ({"address_list_by": "hand"}, "nas[0].address_list_by: must be one of coa, api, disconnect"),
+        ({"disconnects_per_second": 0}, "nas[0].disconnects_per_second: must be a whole number from 1 to 1000"),
+        (
+            {"address": "10.0.0.0/24", "api": {"host": "h", "user": "u", "password": "p"}},
+            "nas[0].api: 10.0.0.0/24 may be many routers, and an api is one router's",
+        ),
+    ],
+)
+def test_a_router_that_cannot_be_told_is_refused(database: Database, nas: dict[str, Any], fault: str) -> None:
+    put(database, EXAMPLE)
+    told = refused(database, {"nas": [{"name": "x", "address": "10.0.0.1", "secret": "s", **nas}]})
+    assert str(told).startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("page", "fault"), [("https://bank.example", "URL"), ("bank..example", "neither"), (7, "must be text")]
+)
+def test_a_page_is_an_address_or_a_name(database: Database, page: Any, fault: str) -> None:
+    assert fault in str(refused(database, {"settings": {"allowed_pages": ["bank.example", page]}}))

@@ -16,6 +16,7 @@ from aaa.routeros.peer import connect
 from aaa.store.database import Database
 from aaa.store.tables import enforcement
 from aaa.store.tables import nas as nas_table
+from aaa.store.tables import router as router_table
 from ledgate.lab.behaviour import Behaviour
 from ledgate.lab.nas import Session
 from ledgate.lab.routeros.commands import Sentence, run
@@ -228,6 +229,7 @@ def test_a_router_whose_api_is_away_gets_its_changes_when_it_is_back(live: Live,
         ali = live.log_in("ali")
         told = until(live.attempts, "the router was tried")
         assert told[0]["result"] == "timeout" and stored(live, ali) == '["garden", "?"]'
+        until(lambda: live.rows(router_table)[0]["state"] == "offline", "that is said of the router")
         assert box.lists() == set()
         box.behaviour.api_down = False
         until(lambda: box.lists() == {("garden", ali.framed_ip)}, "ali is in the garden")

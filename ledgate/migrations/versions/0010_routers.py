@@ -46,9 +46,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_router_due_at"), "router", ["due_at"], unique=False)
     op.add_column("session", sa.Column("lists", sa.Text(), nullable=True))
-    op.add_column(
-        "session", sa.Column("lists_by_api", sa.Boolean(), server_default=sa.text("false"), nullable=False)
-    )
+    op.add_column("session", sa.Column("lists_by_api", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.add_column("session", sa.Column("paying_until", sa.BigInteger(), nullable=True))
     op.create_index(
         "ix_session_listed",
