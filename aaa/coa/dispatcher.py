@@ -20,7 +20,8 @@ from aaa.radius.dictionary import Dictionary
 from aaa.routeros.work import Keeper
 
 MOST_IN_HAND: Final = 4096
-CLAIM: Final = 256
+CLAIM: Final = 96
+"""Few enough that who pays meanwhile does not wait long for the next."""
 _SOON: Final = 20_000
 _LOOK: Final = 250_000
 _TOGETHER: Final = 10_000
