@@ -8,7 +8,7 @@ time, at intervals that double, and the first answer closes it. Instants are UTC
 from dataclasses import dataclass
 from typing import Final
 
-from aaa.clock import SECOND
+from aaa.coa.plan import SECOND
 
 SILENT: Final = 3
 FIRST_WINDOW: Final = 16

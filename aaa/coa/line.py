@@ -9,9 +9,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from aaa.clock import SECOND
 from aaa.coa.job import Job
-from aaa.coa.plan import Disconnect
+from aaa.coa.plan import SECOND, Disconnect
 from aaa.coa.turns import AHEAD, Wanted
 
 BEHIND: Final = 5 * SECOND

@@ -7,8 +7,7 @@ API, and then all over again, less and less often. Instants are UTC microseconds
 
 from typing import Final, Literal, NamedTuple
 
-from aaa.clock import SECOND
-from aaa.coa.plan import CoA, Disconnect, Nothing, Plan, plan
+from aaa.coa.plan import SECOND, CoA, Disconnect, Nothing, Plan, plan
 from aaa.coa.wish import Awaited, Wish
 from aaa.debit.reply import ADDRESS_LIST, RATE_LIMIT
 from aaa.domain.rate_limit import BadRateLimit, Pair, RateLimit, parse

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from aaa.clock import SECOND
+from aaa.coa.plan import SECOND
 
 AHEAD: Final = SECOND // 2
 """How long ahead turns are taken."""
