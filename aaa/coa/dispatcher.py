@@ -68,6 +68,8 @@ class Dispatcher:
         if now >= self._ended_at:
             self._ended_at = now + _LOOK
             self._wishes.ask_for_ended(now)
+        if teller.moves:
+            self._store_at = now  # what was put off is moved, too, and only what is stored can be
         self._trade(now)
         while teller.moves:
             self._wishes.move(*teller.moves[0], now)
