@@ -175,8 +175,8 @@ def live_in(box: Router) -> None:
 
 
 @pytest.fixture
-def scene(database_url: str, tmp_path: Path) -> Iterator[Scene]:
-    made = installation(database_url, tmp_path / "ledgate")
+def scene(postgresql_url: str, tmp_path: Path) -> Iterator[Scene]:
+    made = installation(postgresql_url, tmp_path / "ledgate")
     with ExitStack() as stack:
         box = Router(
             ("127.0.0.1", made.auth_port),

@@ -42,7 +42,7 @@ def asked(found: Timeline, facts: Facts, offsets: list[int]) -> list[int]:
     return [at for at in (*near, *(found.start + offset for offset in offsets)) if found.start <= at < found.horizon]
 
 
-@settings(max_examples=600)
+@settings(max_examples=400)
 @given(drawn(), offsets)
 def test_r3_4_r8_1_every_instant_agrees_with_the_naive_evaluator(case: Drawn, offsets: list[int]) -> None:
     found = timeline(case)

@@ -223,7 +223,7 @@ zones = st.sampled_from(suspensions.ZONES)
 moments = st.builds(lambda start, days: start + days * DAY, suspensions.instants, st.integers(-40, 500))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(suspensions.lists, zones, moments, st.lists(st.integers(0, HORIZON - 1), max_size=5))
 def test_r4_3_every_instant_agrees_with_the_naive_evaluator(
     held: tuple[Suspension, ...], zone: str, now: int, offsets: list[int]
